@@ -67,8 +67,8 @@ def _group(name: str) -> dg.AssetsDefinition:
             context.log.error("left out %s", error)
         for table in tables:
             shown = _figure(name, place) if table == tables[0] else {}
-            told = {"pieces_built": done.built, "pieces_unchanged": done.reused}
-            yield result(table, done.rows[table], place.path(table).parent, **told, **shown)
+            counted = {"pieces_built": done.built, "pieces_unchanged": done.reused}
+            yield result(table, done.rows[table], place.path(table).parent, **counted, **shown)
         left_out = {error.piece: str(error) for error in done.failed}
         yield dg.AssetCheckResult(
             passed=not left_out,

@@ -73,18 +73,18 @@ def _run(
     place: Store,
 ) -> None:
     """Run the payload; its error becomes a failure with the payload's message as its first line."""
-    with TemporaryDirectory(prefix="isocost-told-") as folder:
-        told = Path(folder) / "told"
+    with TemporaryDirectory(prefix="isocost-error-") as folder:
+        error_file = Path(folder) / "error.txt"
         try:
             pipes.run(
                 context=context,
-                command=[*command, "--told", str(told)],
+                command=[*command, "--error-file", str(error_file)],
                 env={"PYTHONPATH": _same_code()},
             )
         except Exception as error:  # Dagster names no class for a process that failed
             said = (
-                told.read_text(encoding="utf-8")
-                if told.exists()
+                error_file.read_text(encoding="utf-8")
+                if error_file.exists()
                 else _recorded_error(place, context)
             )
             # Without the cause: Dagster's message about exit codes would be shown below, as if it
@@ -105,12 +105,12 @@ def _same_code() -> str:
 
 def _recorded_error(place: Store, context: dg.AssetExecutionContext) -> str | None:
     """The error in the run's manifest, for a payload that could not report one."""
-    told = (
+    errors = (
         m.info.get("error")
         for m in read_manifests(place.lake, context.partition_key)
         if m.run_id == context.run_id
     )
-    return next((str(t) for t in told if t), None)
+    return next((str(t) for t in errors if t), None)
 
 
 def _results(place: Store, session_id: str) -> Iterator[Result]:
@@ -173,9 +173,9 @@ def raw_imports(
         condition=config.condition,
         metric=config.metric or None,
     )
-    told = {
+    shown = {
         "status": report.status,
         "import_id": report.import_id,
         "warnings": "; ".join(report.warnings) or "none",
     }
-    return result("raw_imports", report.records, store.open().lake, **told)
+    return result("raw_imports", report.records, store.open().lake, **shown)

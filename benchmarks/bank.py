@@ -134,7 +134,7 @@ def part_rows(
     size, schema = len(index), polars_schema(table("raw_generations"))
     problem, sample = index // samples % PROBLEMS, index % samples
     start = index * 0.01
-    told = pl.DataFrame(
+    rows = pl.DataFrame(
         {
             "point_id": [point_name(session, p) for p in (index // (samples * PROBLEMS)).tolist()],
             "problem_id": [f"bench-{p:016x}" for p in problem.tolist()],
@@ -164,12 +164,12 @@ def part_rows(
         "logprobs_k": 20, "num_preemptions": 0,
     }  # fmt: skip
     ids = pl.concat_str("point_id", "problem_id", "sample_index", separator=":")
-    told = told.with_columns(
+    rows = rows.with_columns(
         ids.alias("sample_id"), pl.concat_str(ids, pl.lit(":0")).alias("call_id")
     )
-    told = told.with_columns(pl.lit(value).alias(name) for name, value in constant.items())
-    return told.select(
-        (pl.col(name) if name in told.columns else pl.lit(None).alias(name)).cast(dtype).alias(name)
+    rows = rows.with_columns(pl.lit(value).alias(name) for name, value in constant.items())
+    return rows.select(
+        (pl.col(name) if name in rows.columns else pl.lit(None).alias(name)).cast(dtype).alias(name)
         for name, dtype in schema.items()
     )
 
@@ -303,12 +303,12 @@ def measure(way: str, lake: Path, point: str) -> Reading:
         ours.recv()
         with opened_files(lake / "raw") as opened:
             ours.send(None)
-            told = ours.recv()
+            reading = ours.recv()
     except EOFError as error:
         raise RuntimeError(f"{way} failed") from error
     finally:
         process.join()
-    return Reading(*told, frozenset(opened))
+    return Reading(*reading, frozenset(opened))
 
 
 @contextmanager
@@ -422,9 +422,9 @@ def compare(total: int) -> bool:
         len({(r.answer[0], round(r.answer[1], 6)) for found in readings.values() for r in found})
         == 1
     )
-    told = "only these were opened" if only else "OTHER PARTS WERE OPENED, TOO"
+    purity = "only these were opened" if only else "OTHER PARTS WERE OPENED, TOO"
     agree = "all three read the same" if same else "THE THREE DO NOT AGREE"
-    print(f"  the point has {mine[0].answer[0]:,} rows in {len(wanted):,} parts; {told}; {agree}")
+    print(f"  the point has {mine[0].answer[0]:,} rows in {len(wanted):,} parts; {purity}; {agree}")
     return only and same
 
 

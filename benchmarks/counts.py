@@ -62,7 +62,7 @@ def run(problems: int, samples: int, models: int) -> tuple[float, float, float]:
         return time.perf_counter() - started, _busy() - before, peak
 
 
-def told(problems: int, samples: int, models: int, spent: tuple[float, float, float]) -> str:
+def summary(problems: int, samples: int, models: int, spent: tuple[float, float, float]) -> str:
     """One line of the result."""
     bank = f"{problems} problems x {samples:>6,} samples x {models} models"
     return f"{bank}   {spent[0]:6.1f} s   {spent[1]:6.1f} s of processors   peak {spent[2]:.2f} GiB"
@@ -83,13 +83,13 @@ def main() -> int:
     for samples in SIZES:
         spent = run(PROBLEMS, samples, MODELS)
         seconds.append(spent[1])
-        print(told(PROBLEMS, samples, MODELS, spent), flush=True)
+        print(summary(PROBLEMS, samples, MODELS, spent), flush=True)
     exponent = float(np.polyfit(np.log(SIZES), np.log(seconds), 1)[0])
     print(f"processors' seconds grow as samples^{exponent:.2f} (at most {MOST_EXPONENT})")
     failed = exponent > MOST_EXPONENT
     if full:
         spent = run(*FULL)
-        print(f"{told(*FULL, spent)} (at most {LIMIT_S:.0f} s)")
+        print(f"{summary(*FULL, spent)} (at most {LIMIT_S:.0f} s)")
         failed |= spent[0] > LIMIT_S
     return int(failed)
 

@@ -24,7 +24,7 @@ from isocost.tasks import grade_text
 SEED = 0
 TEXTS = 500
 SHOWN = 90
-_TOLD = {True: "right", False: "wrong", None: "raised"}
+_WORDS = {True: "right", False: "wrong", None: "raised"}
 
 
 def ours(rows: list[Row]) -> list[bool]:
@@ -33,14 +33,14 @@ def ours(rows: list[Row]) -> list[bool]:
 
 def theirs(name: str, python: str, rows: list[Row]) -> list[bool | None] | str:
     """A foreign grader's verdicts, or why there are none."""
-    told = "".join(
+    sent = "".join(
         json.dumps({"reference": row.reference, "text": row.text}) + "\n" for row in rows
     )
     script = str(Path(__file__).with_name("graders_foreign.py"))
     try:
         done = subprocess.run(
             [python, script, name],
-            input=told,
+            input=sent,
             capture_output=True,
             text=True,
             timeout=1800,
@@ -78,7 +78,7 @@ def disagreements(name: str, rows: list[Row], mine: list[bool], other: list[bool
         )
         for row, ok, verdict in found:
             verdicts = (
-                f"known {_TOLD[row.is_right]:5}  ours {_TOLD[ok]:5}  theirs {_TOLD[verdict]:6}"
+                f"known {_WORDS[row.is_right]:5}  ours {_WORDS[ok]:5}  theirs {_WORDS[verdict]:6}"
             )
             print(f"  {verdicts}  reference {short(row.reference)}  text {short(row.text)}")
 

@@ -107,7 +107,7 @@ GRADERS: dict[str, Callable[[], Grader]] = {
 def _verdict(judge: Grader, row: dict[str, Any]) -> bool | None:
     try:
         return judge(row["reference"], row["text"])
-    except Exception:  # what another project's grader raises is told as no verdict
+    except Exception:  # what another project's grader raises is no verdict
         return None
 
 

@@ -148,13 +148,13 @@ def _child(root: Path, budget: str | None, *, publishes: bool) -> int:
         highest = max(highest, peak)
         Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
         if done.name in SHOWN:
-            told = {
+            measured = {
                 "step": done.name,
                 "rows": sum(done.rows.values()),
                 "peak_mib": peak // 1024,
                 "seconds": time.monotonic() - begun,
             }
-            print(json.dumps(told), flush=True)
+            print(json.dumps(measured), flush=True)
         if done.name == "summary" and not publishes:
             break
     print(
@@ -234,8 +234,8 @@ def _measured_shape(shape: str, budget: str, *, publishes: bool) -> dict[str, st
 
 
 def _print_step(line: dict) -> None:
-    told = f"{line['peak_mib']:>7} MiB  {line['seconds']:7.1f} s"
-    print(f"  {line['step']:<44}{told}", flush=True)
+    numbers = f"{line['peak_mib']:>7} MiB  {line['seconds']:7.1f} s"
+    print(f"  {line['step']:<44}{numbers}", flush=True)
 
 
 def _keep(row: dict[str, str]) -> None:

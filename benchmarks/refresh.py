@@ -6,7 +6,7 @@ And a refresh with nothing new.
 manifests, sealed parts; small texts that the real verifier grades) in a temporary folder. Layout
 ``tasks``: 20 tasks x 5 models, one session each, so that a new session touches one task of twenty.
 Layout ``shared``: every session measures the same two tasks (5 models x several engine seeds), the
-worst case: all that compares the points of a task is made anew. ``--full`` takes more samples,
+worst case: all that compares the points of a task is recomputed. ``--full`` takes more samples,
 prompts and problems in the first layout and a hundred sessions in the second, and in the end builds
 everything from nothing once more to compare every derived file byte by byte.
 """
@@ -265,8 +265,8 @@ def _refreshed(root: Path, *, is_shown: bool, before: str = "") -> tuple[float, 
 
 _MEASURED = (
     "import resource, sys; from isocost.cli import main; code = main(); "
-    "told = resource.getrusage(resource.RUSAGE_SELF); "
-    "print(told.ru_maxrss / 2**20, told.ru_utime + told.ru_stime); sys.exit(code)"
+    "usage = resource.getrusage(resource.RUSAGE_SELF); "
+    "print(usage.ru_maxrss / 2**20, usage.ru_utime + usage.ru_stime); sys.exit(code)"
 )
 # Switched off before any module takes the functions by name: seals of derived files, checksums and
 # page checksums of the bank's parts.
@@ -340,9 +340,9 @@ def measure(
         one, memory = refresh(root, is_shown=is_shown and root == store.root)
         seconds.append(one)
         shutil.rmtree(folder / "copy", ignore_errors=True)
-    one, told = statistics.median(seconds), ", ".join(f"{each:.1f}" for each in sorted(seconds))
+    one, every = statistics.median(seconds), ", ".join(f"{each:.1f}" for each in sorted(seconds))
     print(
-        f"  refresh after one new session: {one:.1f} s, the median of {told}; peak"
+        f"  refresh after one new session: {one:.1f} s, the median of {every}; peak"
         f" {memory:.2f} GiB",
         flush=True,
     )

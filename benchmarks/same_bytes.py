@@ -56,7 +56,7 @@ def content(warehouse: Path) -> dict[str, str]:
     Its catalogue, and every table's rows in the order in which they are stored.
     """
     with duckdb.connect(str(warehouse), read_only=True, config={"threads": 1}) as connection:
-        told = repr(
+        catalogue = repr(
             [
                 connection.execute(
                     f"SELECT {columns} FROM duckdb_{kind}() WHERE NOT internal ORDER BY ALL"
@@ -64,7 +64,7 @@ def content(warehouse: Path) -> dict[str, str]:
                 for kind, columns in _CATALOGUE.items()
             ]
         )
-        found = {"catalogue": hashlib.sha256(told.encode()).hexdigest()}
+        found = {"catalogue": hashlib.sha256(catalogue.encode()).hexdigest()}
         for (name,) in connection.execute(
             "SELECT table_name FROM duckdb_tables() WHERE NOT internal ORDER BY 1"
         ).fetchall():
@@ -158,8 +158,8 @@ def main() -> int:
     files = f"{len(found) - inside} derived and published files"
     print(f"{files}, and {inside} parts of {WAREHOUSE}, of {one} and {other}:")
     print(f"  {len(different)} differ" + "".join(f"\n    {name}" for name in different))
-    told = "the same" if are_same else "not the same: each file has an identifier of its own"
-    print(f"  the bytes of {WAREHOUSE} itself are {told}")
+    verdict = "the same" if are_same else "not the same: each file has an identifier of its own"
+    print(f"  the bytes of {WAREHOUSE} itself are {verdict}")
     return 1 if different else 0
 
 

@@ -56,11 +56,11 @@ class Capabilities:
         has_steps: whether `Engine.drain_steps` has a row for every step.
         counts_cached_tokens: whether every answer says how many tokens of its prompt came from a
             cache.
-        tells_prompt_lengths: whether `Engine.prompt_lengths` knows the tokens of a prompt before
+        reports_prompt_lengths: whether `Engine.prompt_lengths` knows the tokens of a prompt before
             the engine is started.
-        tells_configuration: whether `Engine.describe` always has the configuration that the engine
-            resolved.
-        tells_version: whether the version of what generated is always known.
+        reports_configuration: whether `Engine.describe` always has the configuration that the
+            engine resolved.
+        reports_version: whether the version of what generated is always known.
         needs_whole_seeded_prompts: whether a request with a seed of its own has to find room for
             its whole prompt in one step.
         continues_tokens: whether a call can begin with tokens of the model's own turn
@@ -76,9 +76,9 @@ class Capabilities:
     computes_here: bool
     has_steps: bool
     counts_cached_tokens: bool
-    tells_prompt_lengths: bool
-    tells_configuration: bool
-    tells_version: bool
+    reports_prompt_lengths: bool
+    reports_configuration: bool
+    reports_version: bool
     needs_whole_seeded_prompts: bool = False
     continues_tokens: bool = False
     scores_choices: bool = False

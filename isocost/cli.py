@@ -283,8 +283,8 @@ def samples_line(total: int, sessions: pl.DataFrame) -> str:
     reasons: Counter[str] = Counter()
     for text in sessions["invalid_counts"]:
         reasons.update(json.loads(text))
-    told = ", ".join(f"{code.replace('_', ' ')}: {n}" for code, n in sorted(reasons.items()))
-    return f"{total} samples in core, {valid} valid and {total - valid} invalid ({told})"
+    counted = ", ".join(f"{code.replace('_', ' ')}: {n}" for code, n in sorted(reasons.items()))
+    return f"{total} samples in core, {valid} valid and {total - valid} invalid ({counted})"
 
 
 def unjudged_line(samples: pl.DataFrame, problems: pl.DataFrame, verifier: str | None) -> list[str]:
@@ -387,10 +387,10 @@ def _refresh(arguments: argparse.Namespace) -> int:
     print(refresh.needed(store).line(memory), flush=True)
     for done in refresh.everything(store, force=arguments.all, memory=memory):
         pieces = done.built + done.reused
-        told = f"   {done.reused} of {pieces} {done.unit} unchanged" if done.reused else ""
+        unchanged = f"   {done.reused} of {pieces} {done.unit} unchanged" if done.reused else ""
         print(
             f"  {done.name:<28}{sum(done.rows.values()):>10} rows "
-            f" {time.monotonic() - started:6.1f} s{told}",
+            f" {time.monotonic() - started:6.1f} s{unchanged}",
             flush=True,
         )
     for task in unknown_tasks(store.root, set(store.read("core_points", columns=["task"])["task"])):

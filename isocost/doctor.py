@@ -180,11 +180,11 @@ def _code() -> Finding:
 
     lacking = missing()
     if lacking:
-        told = "; ".join(item.what for item in lacking)
+        lacks = "; ".join(item.what for item in lacking)
         return Finding(
             "running model-written code",
             False,
-            told,
+            lacks,
             "; ".join(dict.fromkeys(item.remedy for item in lacking)),
         )
     return Finding(

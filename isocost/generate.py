@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--lake", required=True, help="the lake: a folder, or an fsspec URL")
     parser.add_argument("--run-id", help="name of the run (default: a new UUID)")
     parser.add_argument(
-        "--told",
+        "--error-file",
         type=Path,
         help="file to write the reason to if not everything was generated",
     )
@@ -59,20 +59,20 @@ def main(argv: list[str] | None = None) -> int:
                 max_samples=arguments.max_samples,
             )
         except IsocostError as error:
-            _complain(str(error), reporter, arguments.told)
+            _complain(str(error), reporter, arguments.error_file)
             return FAILED if isinstance(error, RunFailed) else BAD_INPUT
-        return _closing(outcome, reporter, stop, arguments.told)
+        return _closing(outcome, reporter, stop, arguments.error_file)
 
 
-def _complain(what: str, reporter: Reporter, told: Path | None) -> None:
+def _complain(what: str, reporter: Reporter, error_file: Path | None) -> None:
     """Report an error, and leave the message for the process that started the payload."""
     reporter.complain(f"error: {what}")
-    if told is not None:
+    if error_file is not None:
         with suppress(OSError):  # already reported
-            told.write_text(what, encoding="utf-8")
+            error_file.write_text(what, encoding="utf-8")
 
 
-def _closing(outcome: Outcome, reporter: Reporter, stop: Stop, told_file: Path | None) -> int:
+def _closing(outcome: Outcome, reporter: Reporter, stop: Stop, error_file: Path | None) -> int:
     if stop.signal_number is not None and outcome.status == "stopped":
         reporter.say(
             f"stopped by signal {stop.signal_number}; {outcome.generated} samples are sealed,"
@@ -80,20 +80,20 @@ def _closing(outcome: Outcome, reporter: Reporter, stop: Stop, told_file: Path |
         )
         return 128 + stop.signal_number
     if outcome.away is not None:
-        told = IsocostError(
+        error = IsocostError(
             f"{outcome.away.what}; {outcome.generated} samples are sealed, {outcome.missing} are"
             " missing",
             where=outcome.away.where,
             remedy=outcome.away.remedy,
         )
-        _complain(str(told), reporter, told_file)
+        _complain(str(error), reporter, error_file)
         return FAILED
     if outcome.errors:
         said = (
             f"{outcome.errors} requests failed, the first: {outcome.first_error}. Run again to "
             f"request these samples"
         )
-        _complain(said, reporter, told_file)
+        _complain(said, reporter, error_file)
         return SOME_ERRORS
     return 0
 

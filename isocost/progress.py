@@ -35,7 +35,7 @@ class Progress:
         """
         self._what, self._total = what, total
         self._begun = time.monotonic()
-        self._told = self._begun + QUIET_S - LINE_S
+        self._reported = self._begun + QUIET_S - LINE_S
         self._bar: Bar | None = None
         self._task: TaskID | None = None
 
@@ -57,9 +57,9 @@ class Progress:
             self._bar.update(self._task, completed=done)
             return
         now = time.monotonic()
-        if now - self._told < LINE_S:
+        if now - self._reported < LINE_S:
             return
-        self._told = now
+        self._reported = now
         if sys.stderr.isatty():
             self._start(done)
         else:

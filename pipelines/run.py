@@ -123,7 +123,7 @@ def _run_session(
     run_id = str(uuid4())
     print(f"session {session_id}  (Dagster run {run_id[:8]})", flush=True)
     selection = None if is_last else _raw_and_core(defs)
-    with _told(instance, run_id):
+    with _step_lines(instance, run_id):
         done = defs.resolve_job_def("sweep").execute_in_process(
             instance=instance,
             partition_key=session_id,
@@ -245,7 +245,7 @@ def _reason(event: dg.DagsterEvent) -> str:
 
 
 @contextmanager
-def _told(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+def _step_lines(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
     """Print a line for every step that ends, while the run goes on in this process."""
     stop = threading.Event()
 

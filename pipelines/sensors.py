@@ -33,7 +33,7 @@ SIDECAR = ".import.yaml"
 AT_FAULT_TAG = "isocost/files_at_fault"
 """Tag of a run that was requested while other files had mistakes: their messages."""
 _TAG_LENGTH = 1000
-MOST_TOLD = 20
+MOST_REPORTED = 20
 """Number of mistakes that a tick's message lists individually."""
 MOST_TICK_SECONDS = 20.0
 """Maximum planning time in one tick; Dagster ends a tick after a minute."""
@@ -78,27 +78,27 @@ def sweep_folder(
     A file with a mistake is reported in the tick and retried when it changes; the other files are
     not blocked.
     """
-    place, requests, told = store.open(), [], []
+    place, requests, mistakes = store.open(), [], []
     files = sorted([*sweeps_folder().glob("*.yaml"), *sweeps_folder().glob("*.yml")])
     if not _planned.keys() <= set(files):
         _planned.clear()  # the sessions of a file depend on the other files with the same sweep
     latest = time.monotonic() + MOST_TICK_SECONDS
     for number, path in enumerate(files):
         if time.monotonic() > latest:
-            told.append(f"{len(files) - number} sweep files are examined in the next tick")
+            mistakes.append(f"{len(files) - number} sweep files are examined in the next tick")
             break
         try:
             with one_source(str(path)):
                 digest, planned = _plan(place, path)
         except IsocostError as error:
-            told.append(str(error))
+            mistakes.append(str(error))
             continue
         tags = {"isocost/sweep_file": path.name}
         requests += [
             dg.RunRequest(run_key=f"{key}:{digest}", partition_key=key, tags=tags)
             for key in planned
         ]
-    return _evaluated(context, requests, told, nothing=f"no sweep file in {sweeps_folder()}")
+    return _evaluated(context, requests, mistakes, nothing=f"no sweep file in {sweeps_folder()}")
 
 
 _planned: dict[Path, tuple[str, list[str], list[Identity]]] = {}
@@ -141,26 +141,26 @@ def inbox(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReaso
     ``provenance``, ``unknown`` or ``mapping`` if the format needs them. Write the data first and
     the sidecar last.
     """
-    requests, told = [], []
+    requests, mistakes = [], []
     for sidecar in sorted(inbox_folder().glob(f"*{SIDECAR}")):
         try:
             with one_source(str(sidecar)):
                 config, digest = _read_sidecar(sidecar)
         except IsocostError as error:
-            told.append(str(error))
+            mistakes.append(str(error))
             continue
         key = source_key(sidecar.name.removesuffix(SIDECAR))
         run_config = dg.RunConfig(ops={"raw_imports": config})
         requests.append(
             dg.RunRequest(run_key=f"{key}:{digest}", partition_key=key, run_config=run_config)
         )
-    return _evaluated(context, requests, told, nothing=f"no *{SIDECAR} in {inbox_folder()}")
+    return _evaluated(context, requests, mistakes, nothing=f"no *{SIDECAR} in {inbox_folder()}")
 
 
 def _evaluated(
     context: dg.SensorEvaluationContext,
     requests: list[dg.RunRequest],
-    told: list[str],
+    mistakes: list[str],
     *,
     nothing: str,
 ) -> dg.SensorResult | dg.SkipReason:
@@ -170,11 +170,11 @@ def _evaluated(
     the runs that it requests. The next tick has nothing new to request, because the cursor records
     what was requested, and shows the mistakes as its message for as long as they exist.
     """
-    for mistake in told:
+    for mistake in mistakes:
         context.log.error(mistake)
-    said = "; ".join(told[:MOST_TOLD])
-    if len(told) > MOST_TOLD:
-        said += f"; and {len(told) - MOST_TOLD} more, listed in the log"
+    said = "; ".join(mistakes[:MOST_REPORTED])
+    if len(mistakes) > MOST_REPORTED:
+        said += f"; and {len(mistakes) - MOST_REPORTED} more, listed in the log"
     before = set(json.loads(context.cursor)) if context.cursor else set()
     fresh = [request for request in requests if request.run_key not in before]
     if not fresh:
@@ -184,7 +184,7 @@ def _evaluated(
             else nothing
         )
         return dg.SkipReason(said or unchanged)
-    if told:
+    if mistakes:
         beside = {AT_FAULT_TAG: said[:_TAG_LENGTH]}
         fresh = [request.with_replaced_attrs(tags={**request.tags, **beside}) for request in fresh]
     keys = sorted({request.partition_key for request in fresh if request.partition_key})
@@ -196,17 +196,17 @@ def _evaluated(
 
 
 def _read_sidecar(sidecar: Path) -> tuple[ImportConfig, str]:
-    told = load_plain(sidecar, what="sidecar (YAML)")
-    if not isinstance(told, dict) or not {"format", "path"} <= told.keys():
+    content = load_plain(sidecar, what="sidecar (YAML)")
+    if not isinstance(content, dict) or not {"format", "path"} <= content.keys():
         raise IsocostError("needs at least the keys format and path", where=str(sidecar))
-    extra = sorted(str(key) for key in told.keys() - ImportConfig.model_fields.keys())
+    extra = sorted(str(key) for key in content.keys() - ImportConfig.model_fields.keys())
     if extra:
         known = ", ".join(sorted(ImportConfig.model_fields))
         raise IsocostError(
             f"has the unknown key {extra[0]!r}", where=str(sidecar), remedy=f"Known keys: {known}"
         )
     try:
-        settings: dict[str, Any] = {**told, "path": str(told["path"])}
+        settings: dict[str, Any] = {**content, "path": str(content["path"])}
         config = ImportConfig(**settings)
     except ValueError as error:
         raise IsocostError(

@@ -117,8 +117,8 @@ def run(part: Part, kit: Path, seconds: float) -> tuple[str, str]:
     log = work / "logs" / f"{part.name}.log"
     named = {"kit": kit, "out": work, "data": data}
     words = [word.format(**named) for word in part.command]
-    told = work / "told.txt"
-    told.unlink(missing_ok=True)
+    error_file = work / "error.txt"
+    error_file.unlink(missing_ok=True)
     with log.open("ab") as handle:
         process = subprocess.Popen(
             [sys.executable, *words],
@@ -137,7 +137,7 @@ def run(part: Part, kit: Path, seconds: float) -> tuple[str, str]:
         finally:
             _end_group(process.pid)
     if code != 0:
-        return FAILED, _reason(told, log, code)
+        return FAILED, _reason(error_file, log, code)
     lost = [name for name in part.writes if not (work / name).is_file()]
     return (
         (FAILED, f"{lost[0]} was not written: {_last_words(log)}"[:_TAIL]) if lost else (DONE, "")
@@ -165,8 +165,8 @@ def _end_group(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
 
 
-def _reason(told: Path, log: Path, code: int) -> str:
-    if told.is_file() and (said := told.read_text(encoding="utf-8").strip()):
+def _reason(error_file: Path, log: Path, code: int) -> str:
+    if error_file.is_file() and (said := error_file.read_text(encoding="utf-8").strip()):
         return said[:_TAIL]
     return f"exit code {code}: {_last_words(log)}"[:_TAIL]
 

@@ -113,8 +113,8 @@ class Index:
             for place in (folder, self._built):
                 words += ["--find-links", str(place)]
             found = self._report_and_build([*words, *wanted])
-        told = [item["metadata"] for item in found]
-        releases = [Release(m["name"], m["version"]) for m in told if m["name"] not in given]
+        metadata = [item["metadata"] for item in found]
+        releases = [Release(m["name"], m["version"]) for m in metadata if m["name"] not in given]
         self.only_source = [r for r in releases if r.version.endswith(_HERE)]
         return [r for r in releases if r not in self.only_source]
 

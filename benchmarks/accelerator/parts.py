@@ -107,7 +107,7 @@ def _session(sweep: str, session_id: str) -> Part:
     )
     return Part(
         session_id,
-        (*command, "--lake", "{data}/lake", "--told", "{out}/told.txt"),
+        (*command, "--lake", "{data}/lake", "--error-file", "{out}/error.txt"),
         share_s=_SHARES.get(sweep, _SHARE_S),
         least_s=_LEAST_S,
     )
@@ -125,10 +125,10 @@ def read_parts(path: Path) -> list[Part]:
         IsocostError: it is missing or damaged.
     """
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        manifests = json.loads(path.read_text(encoding="utf-8"))
         return [
             Part(**{**p, "command": tuple(p["command"]), "writes": tuple(p["writes"])})
-            for p in told
+            for p in manifests
         ]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise IsocostError(

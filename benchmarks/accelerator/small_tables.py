@@ -49,15 +49,15 @@ def write_tables(warehouse: Path, parts: Path, folder: Path) -> list[str]:
 
 def provenance(parts: Path) -> pl.DataFrame:
     """Command, date, device, driver, clocks, limits and versions, a row each."""
-    told = _json(parts / "environment.json")
+    environment = _json(parts / "environment.json")
     command = (parts / "command.txt").read_text(encoding="utf-8")
-    rows: list[tuple[str, Any]] = [("command", command), ("date", told["date"])]
-    for index, board in enumerate(told["boards"]):
+    rows: list[tuple[str, Any]] = [("command", command), ("date", environment["date"])]
+    for index, board in enumerate(environment["boards"]):
         rows += [(f"GPU {index} {name}", value) for name, value in sorted(board.items())]
-    if not told["boards"]:
-        rows.append(("device", f"no GPU: {told['boards_unknown_reason']}"))
-    rows += [(name, told[name]) for name in ("system", "processor", "python", "isocost")]
-    rows += sorted(told["packages"].items())
+    if not environment["boards"]:
+        rows.append(("device", f"no GPU: {environment['boards_unknown_reason']}"))
+    rows += [(name, environment[name]) for name in ("system", "processor", "python", "isocost")]
+    rows += sorted(environment["packages"].items())
     return pl.DataFrame([(n, str(v)) for n, v in rows], schema=["fact", "value"], orient="row")
 
 

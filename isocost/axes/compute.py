@@ -197,9 +197,9 @@ def _rise(axis: CostAxis, calls: Calls, whole: Floats) -> dict[str, Floats]:
         (length, whole),
         *((some, axis.compute(calls.cut(some))) for some in (half, third)),
     ):
-        told = first + slope * (tokens - 1) + square * (tokens**2 - 1)
+        predicted = first + slope * (tokens - 1) + square * (tokens**2 - 1)
         # What generated nothing cannot be cut, and its cost need not be on the law.
-        fits &= (length < 1) | (np.abs(told - cost) <= _MISFIT * np.abs(cost))
+        fits &= (length < 1) | (np.abs(predicted - cost) <= _MISFIT * np.abs(cost))
     names = [field.name for field in axis.rise]
     values = (np.where(fits, slope, np.nan), np.where(fits, square, np.nan))
     return dict(zip(names, values, strict=False))

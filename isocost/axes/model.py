@@ -185,7 +185,7 @@ class ByTokens:
 
 
 @dataclass(frozen=True, slots=True)
-class NotTold:
+class Unknown:
     """The cost cannot be determined.
 
     Attributes:
@@ -195,7 +195,7 @@ class NotTold:
     reason: str
 
 
-Cut = Kept | PerToken | TokenShare | DecodingShare | ByTokens | NotTold
+Cut = Kept | PerToken | TokenShare | DecodingShare | ByTokens | Unknown
 
 NO_LAW = "costs_follow_no_law_of_tokens"
 
@@ -235,7 +235,7 @@ class CostAxis:
     meaning: ClassVar[str]
     label: ClassVar[AxisLabel]
     adds: ClassVar[Adding]
-    cut: ClassVar[Cut] = NotTold(NO_LAW)
+    cut: ClassVar[Cut] = Unknown(NO_LAW)
     fields: ClassVar[tuple[Field, ...]] = ()
     is_of_calls: ClassVar[bool] = False
     needs_cards: ClassVar[tuple[str, ...]] = ()

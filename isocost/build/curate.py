@@ -108,9 +108,9 @@ def curate_session(
                 return replace(_curated(source, force, ledger), set_aside=notes)
             except IsocostError as error:
                 # A whole import is set aside at once: nothing of it is left to be curated.
-                told = f"{damage.what}; {'; '.join(notes)}"
+                message = f"{damage.what}; {'; '.join(notes)}"
                 raise SetAside(
-                    told, where=damage.where, remedy=error.remedy or damage.remedy
+                    message, where=damage.where, remedy=error.remedy or damage.remedy
                 ) from error
 
 
@@ -137,7 +137,7 @@ def _curated(source: Source, force: bool, ledger: Ledger) -> Curated:
     seen = sha256_hex([rest, lying.listed])
     remembered = ledger.recall("core", GROUP, key)
     known = None if force or remembered is None else ledger.find("core", GROUP, key)
-    if known is not None and known.told.get("seen") == seen:
+    if known is not None and known.facts.get("seen") == seen:
         return _reused(known)
     refuse_less(source, remembered)
     wanted = sha256_hex([rest, lying.content()])
@@ -145,7 +145,7 @@ def _curated(source: Source, force: bool, ledger: Ledger) -> Curated:
         # Touched or copied, and the same by name, size and manifest: proven, it needs no grading
         # again.
         source.prove()
-        ledger.retell("core", GROUP, key, known, {**known.told, "seen": seen})
+        ledger.update_facts("core", GROUP, key, known, {**known.facts, "seen": seen})
         return _reused(known)
     frames = _core(source)
     judged = gates.through(
@@ -153,16 +153,16 @@ def _curated(source: Source, force: bool, ledger: Ledger) -> Curated:
         key,
     )
     refused = gates.refused(judged.outcomes)
-    told: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "points": {task: sorted(points) for task, points in _held(judged.frames).points.items()}
     }
-    told |= {"refused": refused, "seen": seen, "banked": source.banked()}
-    told["without_manifest"] = list(source.without_manifest())
+    facts |= {"refused": refused, "seen": seen, "banked": source.banked()}
+    facts["without_manifest"] = list(source.without_manifest())
     return Curated(
-        ledger.write("core", GROUP, key, wanted, judged.frames, told=told).rows,
+        ledger.write("core", GROUP, key, wanted, judged.frames, facts=facts).rows,
         False,
         tuple(refused),
-        without_manifest=tuple(told["without_manifest"]),
+        without_manifest=tuple(facts["without_manifest"]),
     )
 
 
@@ -170,8 +170,8 @@ def _reused(known: Record) -> Curated:
     return Curated(
         known.rows,
         True,
-        tuple(known.told.get("refused", ())),
-        without_manifest=tuple(known.told.get("without_manifest", ())),
+        tuple(known.facts.get("refused", ())),
+        without_manifest=tuple(known.facts.get("without_manifest", ())),
     )
 
 
@@ -199,9 +199,9 @@ def held_by_sessions(store: Store, ledger: Ledger) -> dict[str, Held]:
     for path in store.files("core_samples"):
         session_id = path.stem.removeprefix("session=")
         record = ledger.find("core", GROUP, session_id)
-        if record is not None and isinstance(record.told.get("points"), dict):
+        if record is not None and isinstance(record.facts.get("points"), dict):
             found[session_id] = Held(
-                {task: frozenset(points) for task, points in record.told["points"].items()}
+                {task: frozenset(points) for task, points in record.facts["points"].items()}
             )
         else:  # written externally, or by a run that was killed
             found[session_id] = _held(
@@ -227,12 +227,12 @@ def _held(frames: Frames) -> Held:
 
 def _made_from(source: Source) -> str:
     """Checksum of all inputs of a source's core tables except the lake's files."""
-    told = source.inputs() | {
+    inputs = source.inputs() | {
         "code": code_fingerprint(),
         "cards": cards_fingerprint(source.store),
         "denominators": _denominators(source.store),
     }
-    return sha256_hex(told)
+    return sha256_hex(inputs)
 
 
 def cards_fingerprint(store: Store) -> str:

@@ -193,8 +193,14 @@ def _fingerprint(rule: Rule, piece: str, rows: Rows, ledger: Ledger) -> str:
     inputs = [[path.relative_to(rows.store.root).as_posix(), ledger.sum_of(path)] for path in files]
     cards = cards_fingerprint(rows.store) if rule.uses_cards else ""
     replay = asdict(replay_options(rows.root, rows.task)) if rule.uses_replay_settings else {}
-    told = {"rule": rule.name, "piece": piece, "inputs": inputs, "cards": cards, "replay": replay}
-    return sha256_hex({**told, "code": code_fingerprint()})
+    content = {
+        "rule": rule.name,
+        "piece": piece,
+        "inputs": inputs,
+        "cards": cards,
+        "replay": replay,
+    }
+    return sha256_hex({**content, "code": code_fingerprint()})
 
 
 def _built(rule: Rule, rows: Rows) -> Tables:

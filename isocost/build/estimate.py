@@ -148,30 +148,30 @@ def needed(store: Store, ledger: Ledger | None = None) -> Need:
         )
     ]
     for task, counts in sorted(tasks.items()):
-        told = (
+        detail = (
             f"{len(counts.points):,} configurations, {counts.problems:,} problems,"
             f" {counts.samples:,} samples"
         )
         least = BASE + counts.samples * OF_SAMPLE_LEAST
         found.append(
-            Need(BASE + counts.samples * OF_SAMPLE, least, f"the tables of task {task}", told)
+            Need(BASE + counts.samples * OF_SAMPLE, least, f"the tables of task {task}", detail)
         )
         outcomes = counts.outcomes
         drawn = (
             outcomes * (counts.problems * 8 + FRONTIER_DRAWS * (8 * MATRICES + 1))
             + outcomes * AXES * KINDS * OF_POINT
         )
-        told = (
+        detail = (
             f"{len(counts.points):,} configurations, about {outcomes:,} outcomes,"
             f" {counts.problems:,} problems, {FRONTIER_DRAWS:,} draws"
         )
         least = BASE + outcomes * OF_OUTCOME_LEAST
-        found.append(Need(BASE + drawn, least, f"the frontiers of task {task}", told))
+        found.append(Need(BASE + drawn, least, f"the frontiers of task {task}", detail))
     rows = sum(counts.outcomes * counts.problems for counts in tasks.values())
     points = sum(counts.outcomes for counts in tasks.values()) * AXES * KINDS
     shown = BASE_OF_REPORT + rows * OF_PUBLISHED + points * OF_POINT
-    told = f"about {rows:,} outcomes of problems and {points:,} points of frontiers"
-    found.append(Need(shown, BASE, "publishing", told))
+    detail = f"about {rows:,} outcomes of problems and {points:,} points of frontiers"
+    found.append(Need(shown, BASE, "publishing", detail))
     most = max(found, key=lambda each: each.peak_bytes)
     least = max(found, key=lambda each: each.least_bytes)
     return (

@@ -46,13 +46,13 @@ class Record:
         fingerprint: of all inputs.
         rows: rows by table.
         files: what it wrote.
-        told: information for others without opening its files.
+        facts: information for others without opening its files.
     """
 
     fingerprint: str
     rows: dict[str, int]
     files: Files
-    told: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 class Ledger:
@@ -76,14 +76,14 @@ class Ledger:
         """
         path = self._path(layer, group, piece)
         try:
-            told = unsealed_json(stored_bytes(path), str(path))
-            if told["schema"] != RECORD_SCHEMA:
+            stored = unsealed_json(stored_bytes(path), str(path))
+            if stored["schema"] != RECORD_SCHEMA:
                 return None
             files = {
                 name: ((sizes[0], sizes[1], sizes[2], sizes[3]), digest)
-                for name, (sizes, digest) in told["files"].items()
+                for name, (sizes, digest) in stored["files"].items()
             }
-            return Record(told["fingerprint"], told["rows"], files, told["told"])
+            return Record(stored["fingerprint"], stored["rows"], files, stored["told"])
         except FileNotFoundError:
             return None
         except Damaged as error:
@@ -113,7 +113,7 @@ class Ledger:
             self._sums[file] = (now, digest)
         if touched:  # a copied or restored data root is read once, not in every refresh
             record = Record(
-                record.fingerprint, record.rows, {**record.files, **touched}, record.told
+                record.fingerprint, record.rows, {**record.files, **touched}, record.facts
             )
             with suppress(MachineError), self._locked():
                 self._put(self._path(layer, group, piece), record)
@@ -142,7 +142,7 @@ class Ledger:
         fingerprint: str,
         frames: Mapping[str, pl.DataFrame | Runs],
         *,
-        told: Mapping[str, Any] | None = None,
+        facts: Mapping[str, Any] | None = None,
     ) -> Record:
         """Write a piece's files and then its record.
 
@@ -152,7 +152,7 @@ class Ledger:
             piece: session id, task piece or ``all``; also the name of the files.
             fingerprint: of its inputs.
             frames: rows by table; runs are closed when they are written.
-            told: stored in the record.
+            facts: stored in the record.
 
         Raises:
             IsocostError: a frame does not conform to its table, or the path cannot be written.
@@ -171,7 +171,7 @@ class Ledger:
                 fingerprint,
                 {name: frame.height for name, frame in frames.items()},
                 files,
-                dict(told or {}),
+                dict(facts or {}),
             )
             self._put(record_path, record)
         for frame in frames.values():
@@ -189,7 +189,7 @@ class Ledger:
         paths: Iterable[Path],
         rows: Mapping[str, int],
         *,
-        told: Mapping[str, Any] | None = None,
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
         """Write the record of files that others wrote."""
         with self._locked():
@@ -199,14 +199,14 @@ class Ledger:
             }
             self._put(
                 self._path(layer, group, piece),
-                Record(fingerprint, dict(rows), files, dict(told or {})),
+                Record(fingerprint, dict(rows), files, dict(facts or {})),
             )
 
-    def retell(
-        self, layer: str, group: str, piece: str, record: Record, told: Mapping[str, Any]
+    def update_facts(
+        self, layer: str, group: str, piece: str, record: Record, facts: Mapping[str, Any]
     ) -> Record:
         """Rewrite a record with different information, for the same files."""
-        found = Record(record.fingerprint, record.rows, record.files, dict(told))
+        found = Record(record.fingerprint, record.rows, record.files, dict(facts))
         with self._locked():
             self._put(self._path(layer, group, piece), found)
         return found
@@ -227,8 +227,8 @@ class Ledger:
                 entry = (identity(file), checksum(file))
                 files[file.relative_to(self.store.root).as_posix()] = entry
                 self._sums[file], rows[name] = entry, frame.height
-            told = {key: value for key, value in record.told.items() if key != "seen"}
-            self._put(path, Record("", rows, files, told))
+            facts = {key: value for key, value in record.facts.items() if key != "seen"}
+            self._put(path, Record("", rows, files, facts))
 
     def drop(self, layer: str, group: str, piece: str, tables: tuple[str, ...]) -> None:
         """Remove a piece: its record first, then its files."""
@@ -290,13 +290,14 @@ class Ledger:
         return self.store.root / layer / "_made" / group / f"{piece}.json"
 
     def _put(self, path: Path, record: Record) -> None:
-        told = {
+        content = {
             "schema": RECORD_SCHEMA,
             "fingerprint": record.fingerprint,
             "rows": record.rows,
             "files": record.files,
         }
-        atomic.write_bytes(path, sealed_json({**told, "told": record.told}, sort_keys=True))
+        # "told" is the key of every stored record; another one would rebuild every table.
+        atomic.write_bytes(path, sealed_json({**content, "told": record.facts}, sort_keys=True))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

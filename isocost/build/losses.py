@@ -62,7 +62,9 @@ class Refused(IsocostError):
 
 def refusal(losses: Sequence[Less]) -> Refused:
     """Why nothing is published: every source with its rows."""
-    told = "\n".join(f"  {loss.source}: {loss.found} of {loss.known} rows" for loss in losses[:20])
+    listed = "\n".join(
+        f"  {loss.source}: {loss.found} of {loss.known} rows" for loss in losses[:20]
+    )
     more = f"\n  and {len(losses) - 20} more sources" if len(losses) > 20 else ""
     who = (
         "1 source has fewer rows than are known"
@@ -70,7 +72,7 @@ def refusal(losses: Sequence[Less]) -> Refused:
         else f"{len(losses)} sources have fewer rows than are known"
     )
     what = f"{who}, so nothing was published; the previous publication is unchanged"
-    return Refused(what, where=losses[0].where, remedy=f"{_REMEDY}\n{told}{more}")
+    return Refused(what, where=losses[0].where, remedy=f"{_REMEDY}\n{listed}{more}")
 
 
 def refuse_less(source: Source, record: Record | None) -> None:
@@ -85,7 +87,7 @@ def refuse_less(source: Source, record: Record | None) -> None:
         IsocostError: a manifest is damaged.
     """
     known: Mapping[str, Mapping[str, int]] = (
-        record.told.get("banked", {}) if record is not None else {}
+        record.facts.get("banked", {}) if record is not None else {}
     )
     if not known:
         return
@@ -124,4 +126,4 @@ def rows_of(known: Mapping[str, Mapping[str, int]]) -> int:
 
 def known_rows(record: Record) -> int:
     """Rows that a record knows to have been banked, or else those of its core tables."""
-    return rows_of(record.told.get("banked", {})) or sum(record.rows.values())
+    return rows_of(record.facts.get("banked", {})) or sum(record.rows.values())

@@ -125,7 +125,7 @@ def everything(
             if damage.path is None or damage.path in met or not ledger.distrust(damage.path):
                 raise
             met.add(damage.path)
-            yield _told(store, damage.path, damage.what)
+            yield _rebuilt(store, damage.path, damage.what)
 
 
 def _everything(
@@ -149,12 +149,12 @@ def _everything(
         met.lost += [f"{session_id}: {run} has lost its manifest" for run in done.without_manifest]
         if not done.is_reused:
             yield Derived(session_id, done.rows, 1, 0)
-    told = (
+    summary = (
         f"{len(met.failed)} of {sum(counts.values()) + len(met.failed)} sources could not be read"
     )
     if met.failed and not store.files("core_samples") and store.warehouse.exists():
         raise IsocostError(
-            f"{told} and no other is banked; the previous publication is unchanged",
+            f"{summary} and no other is banked; the previous publication is unchanged",
             remedy=met.lines(),
         )
     yield Derived("core", {"core": rows}, counts[False], counts[True], "sessions")
@@ -175,9 +175,9 @@ def _everything(
         )
     yield from _published(store, ledger, force=force, memory=memory)
     for path, what in sorted(ledger.harmed.items()):
-        yield _told(store, path, what)
+        yield _rebuilt(store, path, what)
     ledger.harmed.clear()
-    met.tell(told)
+    met.tell(summary)
 
 
 @dataclass
@@ -216,14 +216,14 @@ class _Met:
         )
         return "\n".join(f"  {each}" for each in met)
 
-    def tell(self, told: str) -> None:
+    def tell(self, summary: str) -> None:
         """Report what was left out of the publication, if anything.
 
         Raises:
             PartialError: with everything that was left out.
         """
         fate = "are in no table or as they were before" if self.kept else "are in no table"
-        what = [f"{told} and {fate}"] if self.failed else []
+        what = [f"{summary} and {fate}"] if self.failed else []
         if self.partly:
             damaged = _counted(len(self.partly), "source")
             what.append(f"{damaged} had damaged parts, which are in no table")
@@ -262,7 +262,7 @@ def _failure(session_id: str, error: IsocostError, is_kept: bool) -> IsocostErro
     return IsocostError(what, where=error.where, remedy=error.remedy)
 
 
-def _told(store: Store, path: Path, what: str) -> Derived:
+def _rebuilt(store: Store, path: Path, what: str) -> Derived:
     """That a derived file had to be written again."""
     return Derived(f"{path.relative_to(store.root)} REBUILT: it {what}", {}, 0, 0)
 
@@ -280,7 +280,7 @@ def _published(store: Store, ledger: Ledger, *, force: bool, memory: int) -> Ite
         return
     before = ledger.recall("out", "published", WHOLE)
     sources = {source: rows for source, rows in sources_of(ledger).items() if rows}
-    refuse_fewer_sources(store, {} if before is None else before.told.get("sources", {}), sources)
+    refuse_fewer_sources(store, {} if before is None else before.facts.get("sources", {}), sources)
     for path in paths:
         prove_parquet(path)
     from isocost.publish.together import publish
@@ -292,7 +292,7 @@ def _published(store: Store, ledger: Ledger, *, force: bool, memory: int) -> Ite
         ledger.drop("out", "published", WHOLE, ())
     else:
         ledger.note(
-            "out", "published", WHOLE, fingerprint, done.files, rows, told={"sources": sources}
+            "out", "published", WHOLE, fingerprint, done.files, rows, facts={"sources": sources}
         )
 
 

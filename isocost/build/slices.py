@@ -207,8 +207,8 @@ class Rows:
             return self.store.read_only(table_name, self.sessions, columns=columns)
         mine = self.store.read_only(table_name, self.sessions)
         judged = [VALIDITY] if VALIDITY in _columns(table_name) else []
-        told = [*definition.keys, *judged]
-        first = self.store.read_only(table_name, self.shadows, columns=told)
+        needed = [*definition.keys, *judged]
+        first = self.store.read_only(table_name, self.shadows, columns=needed)
         if judged:  # a row that was rejected there does not hide one here
             first = first.filter(pl.col(VALIDITY))
         mine = mine.join(first, on=list(definition.keys), how="anti", maintain_order="left")

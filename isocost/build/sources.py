@@ -82,7 +82,7 @@ def keep_or_leave_out(store: Store, session_id: str, error: IsocostError, ledger
         try:
             for name in CORE_OF_SESSION:
                 store.read_only(name, [session_id], columns=[table_of(name).keys[0]])
-            _tell_kept(store, session_id, error, ledger)
+            _record_kept(store, session_id, error, ledger)
             return True
         except IsocostError:
             pass
@@ -90,13 +90,13 @@ def keep_or_leave_out(store: Store, session_id: str, error: IsocostError, ledger
     return False
 
 
-def _tell_kept(store: Store, session_id: str, error: IsocostError, ledger: Ledger) -> None:
+def _record_kept(store: Store, session_id: str, error: IsocostError, ledger: Ledger) -> None:
     """Record in core_checks that a source's tables do not match the bank now."""
     record = ledger.recall("core", GROUP, session_id)
     earlier = store.read_only(gates.CHECKS, [session_id])
-    told = gates.kept(error, session_id, earlier)
-    if record is not None and not told.equals(earlier):
-        ledger.amend("core", GROUP, session_id, record, {gates.CHECKS: told})
+    checks = gates.kept(error, session_id, earlier)
+    if record is not None and not checks.equals(earlier):
+        ledger.amend("core", GROUP, session_id, record, {gates.CHECKS: checks})
 
 
 def vanished(store: Store, ledger: Ledger) -> list[Less]:

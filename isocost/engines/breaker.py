@@ -282,8 +282,8 @@ def retry_after(header: str | None, *, now_unix_s: float | None = None) -> float
     if re.fullmatch(r"[0-9]{1,300}(?:\.[0-9]{1,9})?", text):
         return min(float(text), LONGEST_RETRY_AFTER_S)
     try:
-        told = email.utils.parsedate_to_datetime(text)
-        at = (told if told.tzinfo else told.replace(tzinfo=datetime.UTC)).timestamp()
+        moment = email.utils.parsedate_to_datetime(text)
+        at = (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
     except (ValueError, TypeError, OverflowError, OSError, IndexError):
         return None
     return min(

@@ -24,7 +24,15 @@ from typing import Any, ClassVar
 from isocost.capabilities import Capabilities, Exempt, Role
 from isocost.credentials import refuse_credentials, without
 from isocost.engines.breaker import Breaker, GivenUp, Turn
-from isocost.engines.openai_http import Away, Broken, ExchangeFailed, Limits, Refused, Shut, told_by
+from isocost.engines.openai_http import (
+    Away,
+    Broken,
+    ExchangeFailed,
+    Limits,
+    Refused,
+    Shut,
+    error_message,
+)
 from isocost.engines.openai_server import Server
 from isocost.engines.openai_stream import Answer, Unusable, events, finish_reason
 from isocost.engines.openai_tries import Tries
@@ -39,7 +47,7 @@ from isocost.engines.protocol import (
 )
 from isocost.errors import IsocostError
 
-__all__ = ["OpenAiEngine", "finish_reason", "told_by"]
+__all__ = ["OpenAiEngine", "error_message", "finish_reason"]
 
 _OPTIONS = {
     "base_url": str,
@@ -95,9 +103,9 @@ class OpenAiEngine:
         computes_here=False,
         has_steps=False,
         counts_cached_tokens=False,  # many servers leave it out
-        tells_prompt_lengths=False,
-        tells_configuration=False,
-        tells_version=False,
+        reports_prompt_lengths=False,
+        reports_configuration=False,
+        reports_version=False,
         exempt=_EXEMPT,
     )
 
@@ -184,14 +192,14 @@ class OpenAiEngine:
         What the server reports about itself; the rest of its configuration is unknown.
         """
         served = next((m for m in self._models if m.get("id") == self._settings.model_path), {})
-        told = {name: served[name] for name in _SERVED if served.get(name) is not None}
+        stated = {name: served[name] for name in _SERVED if served.get(name) is not None}
         return {
             "engine": self.name,
             "base_url": self._server.url,
             "api": "chat" if self._chat else "completions",
             "served": served,
             "version": self._server.version(),
-            "resolved": {"model": {"model": self._settings.model_path, **told}},
+            "resolved": {"model": {"model": self._settings.model_path, **stated}},
             "device": "remote",
         }
 
@@ -217,7 +225,7 @@ class OpenAiEngine:
         return done
 
     def drain_notes(self) -> list[str]:
-        """See `TellsNotes`: outages and recoveries of the server."""
+        """See `ReportsNotes`: outages and recoveries of the server."""
         return self._breaker.drain_notes()
 
     def unfinished(self) -> int:
@@ -257,7 +265,7 @@ class OpenAiEngine:
                     text=None,
                     token_ids=None,
                     finish_reason="error",
-                    error=self._server.told(said),
+                    error=self._server.redacted(said),
                     arrival_unix_s=arrival,
                     num_retries=tries.number,
                 )
@@ -281,12 +289,12 @@ class OpenAiEngine:
                 except Away as error:
                     wait = tries.away(error)
                     if error.is_busy:
-                        turn.busy(self._server.told(str(error)))
+                        turn.busy(self._server.redacted(str(error)))
                     else:
-                        turn.away(self._server.told(str(error)), error.wait_s)
+                        turn.away(self._server.redacted(str(error)), error.wait_s)
                 except Shut as error:
                     self._breaker.give_up(
-                        self._server.told(
+                        self._server.redacted(
                             f"the server accepts no further requests with this key: {error}"
                         )
                     )
@@ -295,7 +303,7 @@ class OpenAiEngine:
                     is_outage = self._breaker.is_open()
                     wait = tries.failed(error, is_outage=is_outage)
                     if is_outage:
-                        turn.away(self._server.told(str(error)))
+                        turn.away(self._server.redacted(str(error)))
                 except Refused:
                     turn.answered(is_whole=True)
                     raise
@@ -353,8 +361,10 @@ class OpenAiEngine:
             text=without(answer.whole_text(), [self._server.key()]),
             token_ids=None,
             finish_reason=finish,
-            stop_reason=None if (stop := answer.ended_by()) is None else self._server.told(stop),
-            error=self._server.told("; ".join(notes)) if notes else None,
+            stop_reason=None
+            if (stop := answer.ended_by()) is None
+            else self._server.redacted(stop),
+            error=self._server.redacted("; ".join(notes)) if notes else None,
             **counts,
             logprobs=logprobs,
             arrival_unix_s=arrival,

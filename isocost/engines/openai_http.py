@@ -51,11 +51,11 @@ class Away(ExchangeFailed):
         super().__init__(reason)
         self.wait_s = wait_s
         self.is_busy = code == 429
-        self.is_told = code in _COME_AGAIN
+        self.invites_retry = code in _COME_AGAIN
 
     is_busy: bool
     """It answers other requests: too many requests."""
-    is_told: bool
+    invites_retry: bool
     """The server itself invites a retry, so the request is not at fault."""
 
 
@@ -298,23 +298,23 @@ def _refusal(error: urllib.error.HTTPError, key: str | None) -> ExchangeFailed:
     """The exception for an error status."""
     try:
         with error:
-            said = told_by(error.read(_SHOWN_BYTES).decode("utf-8", "replace"), key)
+            said = error_message(error.read(_SHOWN_BYTES).decode("utf-8", "replace"), key)
     except (OSError, http.client.HTTPException, ExchangeFailed):
         said = ""
-    told = f"HTTP {error.code}: {said or error.reason}"
+    message = f"HTTP {error.code}: {said or error.reason}"
     if error.code in _AWAY:
-        return Away(told, code=error.code, wait_s=retry_after(error.headers.get("Retry-After")))
+        return Away(message, code=error.code, wait_s=retry_after(error.headers.get("Retry-After")))
     if error.code == 409 or error.code >= 500:
-        return Broken(told)
+        return Broken(message)
     if error.code in _NO_LONGER:
-        return Shut(told, code=error.code)
+        return Shut(message, code=error.code)
     if 300 <= error.code < 400:
         target = str(error.headers.get("Location") or "elsewhere").partition("?")[0][:200]
-        told = f"HTTP {error.code}: the server redirects to {target}, which is not followed"
+        message = f"HTTP {error.code}: the server redirects to {target}, which is not followed"
         return Refused(
-            told, code=error.code, remedy="Give the right address in engine.options.base_url."
+            message, code=error.code, remedy="Give the right address in engine.options.base_url."
         )
-    return Refused(told, code=error.code)
+    return Refused(message, code=error.code)
 
 
 def _why(error: object) -> str:
@@ -323,7 +323,7 @@ def _why(error: object) -> str:
     return str(strerror or error or type(error).__name__)[:200]
 
 
-def told_by(body: str, key: str | None = None) -> str:
+def error_message(body: str, key: str | None = None) -> str:
     """The message of an error response, in one line.
 
     The message of OpenAI's error object if there is one, otherwise its text without markup.
@@ -333,12 +333,12 @@ def told_by(body: str, key: str | None = None) -> str:
         key: redacted before the line is cut, so that no part of it remains.
     """
     try:
-        told = json.loads(body)
-        told = told.get("error", told) if isinstance(told, dict) else told
+        found = json.loads(body)
+        found = found.get("error", found) if isinstance(found, dict) else found
         body = (
-            str(told.get("message") or told.get("detail") or told)
-            if isinstance(told, dict)
-            else str(told)
+            str(found.get("message") or found.get("detail") or found)
+            if isinstance(found, dict)
+            else str(found)
         )
     except (ValueError, RecursionError):
         body = re.sub(

@@ -63,7 +63,7 @@ class Server:
         """The key; empty if there is none."""
         return os.environ.get(self._key_variable, "") if self._key_variable else ""
 
-    def told(self, text: str) -> str:
+    def redacted(self, text: str) -> str:
         """A line with the key redacted."""
         line = redacted(" ".join(text.split()), [self.key()]).encode("utf-8", "replace").decode()
         return line[:_LONGEST_REASON]
@@ -80,7 +80,7 @@ class Server:
             with self.client.exchange(where, None, key=self.key(), limits=limits) as response:
                 found = strict_json(response.read())
             return [
-                plain(model, self.told)
+                plain(model, self.redacted)
                 for model in found.get("data") or ()
                 if isinstance(model, dict)
             ]
@@ -94,12 +94,14 @@ class Server:
                     " engine.options.api_key_variable, or correct the key."
                 )
             raise IsocostError(
-                self.told(f"the server rejects the request: {error}"), where=where, remedy=remedy
+                self.redacted(f"the server rejects the request: {error}"),
+                where=where,
+                remedy=remedy,
             ) from None
         except ExchangeFailed as error:
             remedy = "Start it, or correct engine.options.base_url in the sweep file."
             raise IsocostError(
-                self.told(f"the server does not answer: {error}"), where=where, remedy=remedy
+                self.redacted(f"the server does not answer: {error}"), where=where, remedy=remedy
             ) from None
         except (ValueError, AttributeError, TypeError):
             raise IsocostError(
@@ -121,11 +123,11 @@ class Server:
                 with self.client.exchange(
                     root + path, None, key=self.key(), limits=limits
                 ) as response:
-                    told = strict_json(response.read()).get(key)
+                    found = strict_json(response.read()).get(key)
             except (ExchangeFailed, ValueError, AttributeError):
                 continue
-            if isinstance(told, str) and told:
-                return self.told(told)
+            if isinstance(found, str) and found:
+                return self.redacted(found)
         return None
 
 

@@ -121,10 +121,10 @@ class Answer:
             self.top += top
         except (TypeError, ValueError, AttributeError, KeyError) as error:
             self._note(f"log-probabilities have an unexpected form ({str(error)[:80]})")
-        if (told := choice.get("finish_reason")) is not None:
-            if not isinstance(told, str):
-                raise Unusable(f"finish_reason is {_kind(told)}, not a string")
-            self.finish_reason = told or self.finish_reason
+        if (reason := choice.get("finish_reason")) is not None:
+            if not isinstance(reason, str):
+                raise Unusable(f"finish_reason is {_kind(reason)}, not a string")
+            self.finish_reason = reason or self.finish_reason
         if (stop := choice.get("stop_reason")) is not None:
             if isinstance(stop, str) or (isinstance(stop, int) and not isinstance(stop, bool)):
                 self.stop_reason = str(stop)[:_LONGEST_WORD]
@@ -146,9 +146,9 @@ class Answer:
 
     def ended_by(self) -> str | None:
         """What stopped the text; the server's own value if it differs from ours."""
-        told = self.finish_reason
+        reason = self.finish_reason
         return self.stop_reason or (
-            told[:_LONGEST_WORD] if told is not None and told not in KNOWN_FINISHES else None
+            reason[:_LONGEST_WORD] if reason is not None and reason not in KNOWN_FINISHES else None
         )
 
     def counts(self, *, most_output: int | None, context: int | None) -> dict[str, Any]:
@@ -220,14 +220,14 @@ class Answer:
         )
 
 
-def finish_reason(told: str | None) -> str:
+def finish_reason(given: str | None) -> str:
     """Translate a server's finish reason to ours.
 
     A stream that ended without a reason is an error; an unknown reason is an abort.
     """
-    if told is None:
+    if given is None:
         return "error"
-    return _FINISHED.get(told, told if told in KNOWN_FINISHES else "abort")
+    return _FINISHED.get(given, given if given in KNOWN_FINISHES else "abort")
 
 
 def events(read_line: Callable[[int], bytes], longest: int) -> Iterator[dict[str, Any]]:
@@ -278,26 +278,26 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def plain(value: Any, told: Callable[[str], str], depth: int = 6) -> Any:
+def plain(value: Any, redact: Callable[[str], str], depth: int = 6) -> Any:
     """A JSON value in a form that can be recorded anywhere.
 
     Texts redacted, numbers finite, nothing deep or long.
 
     Args:
         value: what a server reports about itself.
-        told: redacts a text.
+        redact: redacts a text.
         depth: levels that are
             kept.
     """
     if isinstance(value, dict) and depth:
         return {
-            told(str(name)): plain(item, told, depth - 1)
+            redact(str(name)): plain(item, redact, depth - 1)
             for name, item in list(value.items())[:_MOST_ENTRIES]
         }
     if isinstance(value, list) and depth:
-        return [plain(item, told, depth - 1) for item in value[:_MOST_ENTRIES]]
+        return [plain(item, redact, depth - 1) for item in value[:_MOST_ENTRIES]]
     if isinstance(value, str):
-        return told(value)
+        return redact(value)
     if isinstance(value, bool) or value is None:
         return value
     return value if isinstance(value, int | float) and abs(value) < 2**63 else None
@@ -350,5 +350,5 @@ def _kind(value: Any) -> str:
 
 
 def _message(error: Any) -> str:
-    told = error.get("message") if isinstance(error, dict) else error
-    return " ".join(str(told or error).split())
+    text = error.get("message") if isinstance(error, dict) else error
+    return " ".join(str(text or error).split())

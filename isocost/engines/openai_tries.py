@@ -27,7 +27,7 @@ class Tries:
         self._most, self._breaker = most, breaker
         self._counted = self._unlucky = 0
         self._away_s: float | None = None
-        self._told_s: float | None = None
+        self._invited_s: float | None = None
 
     def away(self, error: Away) -> float:
         """The server was unreachable.
@@ -37,11 +37,11 @@ class Tries:
         """
         self.number += 1
         now = time.monotonic()
-        if error.is_told:
+        if error.invites_retry:
             self._unlucky += 1
-            self._told_s = now if self._told_s is None else self._told_s
-            if now - self._told_s > self._breaker.patience_s and self._breaker.answered_since(
-                self._told_s
+            self._invited_s = now if self._invited_s is None else self._invited_s
+            if now - self._invited_s > self._breaker.patience_s and self._breaker.answered_since(
+                self._invited_s
             ):
                 raise error
             return max(backoff(self._unlucky - 1), error.wait_s or 0.0) if error.is_busy else 0.0

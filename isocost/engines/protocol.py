@@ -238,7 +238,7 @@ class Engine(Protocol):
 
 
 @runtime_checkable
-class TellsNotes(Protocol):
+class ReportsNotes(Protocol):
     """An engine with something to report while it runs, such as an unreachable server."""
 
     def drain_notes(self) -> list[str]:

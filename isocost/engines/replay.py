@@ -60,9 +60,9 @@ class ReplayEngine:
         computes_here=False,
         has_steps=False,
         counts_cached_tokens=False,  # as many as the recorded engine did
-        tells_prompt_lengths=False,
-        tells_configuration=False,
-        tells_version=True,
+        reports_prompt_lengths=False,
+        reports_configuration=False,
+        reports_version=True,
         continues_tokens=True,  # it repeats what was recorded
         scores_choices=True,
         packages=("isocost",),

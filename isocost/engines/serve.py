@@ -100,16 +100,16 @@ def give_its_name(environment: MutableMapping[str, str], folder: Path) -> None:
         return
     # vLLM detects a CPU build by the version suffix of that very distribution.
     version = importlib.metadata.version(_CPU_BUILD).partition("+")[0] + "+cpu"
-    told = folder / f"{_NAME}-{version}.dist-info" / "METADATA"
+    metadata = folder / f"{_NAME}-{version}.dist-info" / "METADATA"
     try:
-        told.parent.mkdir(parents=True, exist_ok=True)
-        told.write_text(
+        metadata.parent.mkdir(parents=True, exist_ok=True)
+        metadata.write_text(
             f"Metadata-Version: 2.1\nName: {_NAME}\nVersion: {version}\n", encoding="utf-8"
         )
     except OSError as error:
         raise IsocostError(
             f"cannot be written: {error.strerror}",
-            where=str(told),
+            where=str(metadata),
             remedy="Set $ISOCOST_CACHE to a writable folder.",
         ) from None
     before = environment.get("PYTHONPATH")

@@ -142,9 +142,9 @@ class VllmEngine:
         computes_here=True,
         has_steps=True,
         counts_cached_tokens=True,
-        tells_prompt_lengths=True,
-        tells_configuration=True,
-        tells_version=True,
+        reports_prompt_lengths=True,
+        reports_configuration=True,
+        reports_version=True,
         continues_tokens=True,
         scores_choices=True,
         # A prompt that is split over steps crashes the CPU sampler.

@@ -147,9 +147,9 @@ def _compiled_sweep(
             spent, grade[pairs.grade_of[members], todo[:, None]], order, members, used
         )
         fresh = np.zeros(len(pairs), dtype=bool)
-        told = (pairs.price_of, pairs.grade_of, sequence, todo, staircases)
+        rest = (pairs.price_of, pairs.grade_of, sequence, todo, staircases)
         dirty = sweep_margins(
-            price, grade, *told, ROUNDING, chain_reach(len(pairs)), margin, near, fresh
+            price, grade, *rest, ROUNDING, chain_reach(len(pairs)), margin, near, fresh
         )
         members, todo = np.concatenate([members, np.flatnonzero(fresh)]), todo[dirty]
     return margin, near

@@ -221,9 +221,9 @@ def _rival_errors(
         parts.append((np.concatenate(lists), np.cumsum([0, *(len(each) for each in lists)])))
     (members, member_ends), (rivals, rival_ends), (joining, joining_ends) = parts
     renewed = np.array([step.rivals is not None for step in plan])
-    told = (members, member_ends, rivals, rival_ends, renewed, joining, joining_ends)
+    rest = (members, member_ends, rivals, rival_ends, renewed, joining, joining_ends)
     out = np.empty((len(pairs), grade.shape[1]))
-    rival_errors(grade, pairs.grade_of, quality, *told, out)
+    rival_errors(grade, pairs.grade_of, quality, *rest, out)
     return out
 
 

@@ -159,9 +159,13 @@ def strip_replicates(
             centers[rows] = new @ weights
     n, none = len(seen), np.array([], dtype=np.int64)
     kept = means if isinstance(means, DrawsAside) else means[:n]
-    told = None if spread is None else spread[:, :n]
+    own_spread = None if spread is None else spread[:, :n]
     return Replicates(
-        np.empty((n, 0)), kept, np.concatenate(copy_of) if copy_of else none, centers[:n], told
+        np.empty((n, 0)),
+        kept,
+        np.concatenate(copy_of) if copy_of else none,
+        centers[:n],
+        own_spread,
     )
 
 

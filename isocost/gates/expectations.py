@@ -22,30 +22,34 @@ from isocost.gates.model import Outcome, Rule, first_keys
 NO_VALUE = "no value is known: nothing to check"
 
 
-def _between(told: Mapping[str, Any], value: pl.Expr) -> pl.Expr:
-    low, high = told.get("min_value"), told.get("max_value")
+def _between(arguments: Mapping[str, Any], value: pl.Expr) -> pl.Expr:
+    low, high = arguments.get("min_value"), arguments.get("max_value")
     broken = pl.lit(False)
     if low is not None:
-        broken = broken | ((value <= low) if told.get("strict_min") else (value < low))
+        broken = broken | ((value <= low) if arguments.get("strict_min") else (value < low))
     if high is not None:
-        broken = broken | ((value >= high) if told.get("strict_max") else (value > high))
+        broken = broken | ((value >= high) if arguments.get("strict_max") else (value > high))
     return broken
 
 
-def _pair(told: Mapping[str, Any]) -> pl.Expr:
-    larger, smaller = pl.col(told["column_A"]), pl.col(told["column_B"])
-    return larger < smaller if told.get("or_equal") else larger <= smaller
+def _pair(arguments: Mapping[str, Any]) -> pl.Expr:
+    larger, smaller = pl.col(arguments["column_A"]), pl.col(arguments["column_B"])
+    return larger < smaller if arguments.get("or_equal") else larger <= smaller
 
 
 BROKEN: dict[str, Callable[[Mapping[str, Any]], pl.Expr]] = {
-    "ExpectColumnValuesToNotBeNull": lambda told: pl.col(told["column"]).is_null(),
-    "ExpectColumnValuesToBeNull": lambda told: pl.col(told["column"]).is_not_null(),
-    "ExpectColumnValuesToBeBetween": lambda told: _between(told, pl.col(told["column"])),
-    "ExpectColumnValuesToNotBeInSet": lambda told: pl.col(told["column"]).is_in(
-        list(told["value_set"])
+    "ExpectColumnValuesToNotBeNull": lambda arguments: pl.col(arguments["column"]).is_null(),
+    "ExpectColumnValuesToBeNull": lambda arguments: pl.col(arguments["column"]).is_not_null(),
+    "ExpectColumnValuesToBeBetween": lambda arguments: _between(
+        arguments, pl.col(arguments["column"])
+    ),
+    "ExpectColumnValuesToNotBeInSet": lambda arguments: pl.col(arguments["column"]).is_in(
+        list(arguments["value_set"])
     ),
     "ExpectColumnPairValuesAToBeGreaterThanB": _pair,
-    "ExpectCompoundColumnsToBeUnique": lambda told: pl.struct(told["column_list"]).is_duplicated(),
+    "ExpectCompoundColumnsToBeUnique": lambda arguments: pl.struct(
+        arguments["column_list"]
+    ).is_duplicated(),
 }
 _MEAN = "ExpectColumnMeanToBeBetween"
 
@@ -110,14 +114,15 @@ def _rows(frame: pl.DataFrame, rule: Rule, table: str, keys: Sequence[str]) -> O
 
 
 def _mean(frame: pl.DataFrame, rule: Rule, table: str) -> Outcome:
-    told = dict(rule.arguments)
-    column = frame[told["column"]]
+    arguments = dict(rule.arguments)
+    column = frame[arguments["column"]]
     if column.null_count() == column.len():
         return Outcome(rule.code, table, "expectation", rule.severity, rule.reason, detail=NO_VALUE)
     mean = column.mean()
-    is_broken = pl.select(_between(told, pl.lit(mean))).item()
+    is_broken = pl.select(_between(arguments, pl.lit(mean))).item()
     detail = (
-        f"the mean of {told['column']} is {mean:.4g}, at most {told.get('max_value')} is expected"
+        f"the mean of {arguments['column']} is {mean:.4g}, at most {arguments.get('max_value')} is"
+        " expected"
         if is_broken
         else ""
     )

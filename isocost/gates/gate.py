@@ -142,7 +142,7 @@ def kept(error: IsocostError, source_key: str, earlier: pl.DataFrame) -> pl.Data
 
     What was found when they were built, and that they do not match the bank now.
     """
-    told = Outcome(
+    outcome = Outcome(
         KEPT,
         "core_samples",
         "source",
@@ -153,7 +153,7 @@ def kept(error: IsocostError, source_key: str, earlier: pl.DataFrame) -> pl.Data
         error.what,
     )
     ids = earlier["session_id"].drop_nulls()
-    mine = checks_frame([told], source_key, ids[0] if len(ids) else None)
+    mine = checks_frame([outcome], source_key, ids[0] if len(ids) else None)
     return conform(pl.concat([earlier.filter(pl.col("rule") != KEPT), mine]), CHECKS)
 
 

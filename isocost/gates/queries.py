@@ -38,10 +38,10 @@ def names(path: Path) -> tuple[str, str]:
 
 @lru_cache(maxsize=256)
 def _key(path: Path) -> tuple[str, ...]:
-    told = _KEY.search(path.read_text(encoding="utf-8"))
+    stated = _KEY.search(path.read_text(encoding="utf-8"))
     return (
-        tuple(part.strip() for part in told[1].split(","))
-        if told
+        tuple(part.strip() for part in stated[1].split(","))
+        if stated
         else table_of(names(path)[0]).keys
     )
 

@@ -104,7 +104,7 @@ def _marks(samples: pl.DataFrame, outcome: Outcome) -> pl.DataFrame:
 def _counts(frames: Frames, lost: pl.DataFrame, counted: pl.DataFrame | None) -> Frames:
     """Update core_points and core_problems after samples became invalid."""
     changed: Frames = {}
-    told = (
+    tables = (
         ("core_points", "point_id", {"samples_valid": pl.len()}),
         (
             "core_problems",
@@ -117,7 +117,7 @@ def _counts(frames: Frames, lost: pl.DataFrame, counted: pl.DataFrame | None) ->
         "n_valid": pl.col("n_samples").sum(),
         "n_correct": pl.col("n_correct").sum(),
     }
-    for table, key, columns in told:
+    for table, key, columns in tables:
         if table not in frames:
             continue
         frame = frames[table]
@@ -163,7 +163,7 @@ def _runs(
         )
         n = lost.filter(mine).height + gone
         codes = Counter(json.loads(row["invalid_counts"]))
-        codes.update(code for told in refused.filter(mine)[_CODES] for code in told)
+        codes.update(code for listed in refused.filter(mine)[_CODES] for code in listed)
         valid = row["samples_valid"] - n
         reasons = {*row["invalid_reasons"], *own[row["session_id"], row["run_id"], row["attempt"]]}
         reasons |= {"no_valid_samples"} if row["samples_total"] and valid <= 0 else set()

@@ -123,13 +123,17 @@ def sessions_frame(sessions: pl.DataFrame) -> pl.DataFrame:
         (
             generated
             & pl.col("engine").is_in(
-                [name for name, told in declared.items() if told.tells_version]
+                [name for name, capabilities in declared.items() if capabilities.reports_version]
             )
         ).alias("owes_version"),
         (
             generated
             & pl.col("engine").is_in(
-                [name for name, told in declared.items() if told.tells_configuration]
+                [
+                    name
+                    for name, capabilities in declared.items()
+                    if capabilities.reports_configuration
+                ]
             )
         ).alias("owes_configuration"),
         generated.alias("owes_code_version"),

@@ -82,8 +82,10 @@ def unknown_words(words: Iterable[tuple[str | None, int]]) -> str | None:
             tally[word] += number
     if not tally:
         return None
-    told = ", ".join(
+    listed = ", ".join(
         f"{word[:40]!r} ({number})"
         for word, number in sorted(tally.items(), key=lambda item: (-item[1], item[0]))[:8]
     )
-    return f"unknown finish reasons are kept unchanged, and such samples count as finished: {told}"
+    return (
+        f"unknown finish reasons are kept unchanged, and such samples count as finished: {listed}"
+    )

@@ -43,22 +43,22 @@ def fill_provenance(
     """
     missing = []
     for name, column in PROVENANCE.items():
-        found, told = values.get(column), given.get(column)
+        found, own = values.get(column), given.get(column)
         if found is None:
             source.unsaid.add(column)
-            if told is not None:
-                values[column] = told
+            if own is not None:
+                values[column] = own
                 source.open_files.setdefault(column, set()).add(values["source_file"])
             elif column not in unknown:
                 missing.append(name)
         elif (
-            told is not None
-            and found != told
+            own is not None
+            and found != own
             and values["source_file"] not in source.contradicted.setdefault(column, {})
         ):
             error = row.fail(
                 column,
-                f"the source states {found[:80]!r}, you gave {told[:80]!r}",
+                f"the source states {found[:80]!r}, you gave {own[:80]!r}",
                 f"Leave {name} out: the source knows it",
             )
             if len(source.files) == 1:

@@ -119,8 +119,8 @@ def entries_of(
         place = path.resolve(strict=True)
         mode = place.stat().st_mode
     except (OSError, RuntimeError, ValueError) as error:
-        told = error.strerror if isinstance(error, OSError) else None
-        what = f"cannot be read: {told or 'it is a circular link, or not a path'}"
+        reason = error.strerror if isinstance(error, OSError) else None
+        what = f"cannot be read: {reason or 'it is a circular link, or not a path'}"
         raise IsocostError(what, where=where, remedy=remedy) from None
     is_of_the_system = any(place.is_relative_to(one) for one in _OF_THE_SYSTEM)
     if place == Path("/") or (is_of_the_system and not place.is_relative_to(_SHARED_MEMORY)):

@@ -84,7 +84,7 @@ def looks_like(path: Path) -> list[str]:
             found.update(
                 reader.name
                 for reader in registered().values()
-                if any(re.search(told, first) for told in reader.heads)
+                if any(re.search(pattern, first) for pattern in reader.heads)
             )
     return sorted(found)
 

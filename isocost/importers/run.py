@@ -145,7 +145,7 @@ def import_path(
             cannot be written.
     """
     started = time.perf_counter()
-    lake, told = Path(lake), dict(provenance or {})
+    lake, stated = Path(lake), dict(provenance or {})
     # An import without options keeps the id that it had before options existed.
     options = {
         key: value
@@ -157,7 +157,7 @@ def import_path(
             job = _job(
                 importer(format),
                 Path(path),
-                checked_provenance(told, unknown),
+                checked_provenance(stated, unknown),
                 mapping,
                 name,
                 verifier,
@@ -168,8 +168,8 @@ def import_path(
                 return replace(report, seconds=time.perf_counter() - started)
             # The source states it itself, in the same words: giving it again does not make a
             # different import.
-            told = {
-                key: value for key, value in told.items() if PROVENANCE[key] in job.source.unsaid
+            stated = {
+                key: value for key, value in stated.items() if PROVENANCE[key] in job.source.unsaid
             }
     except OSError as error:
         raise IsocostError(
@@ -286,8 +286,8 @@ def _imported(job: _Job, lake: Path) -> ImportReport | None:
                 )
         if constants.given.keys() - source.unsaid:
             return None
-        if told := unknown_words(_finish_words(folder)):
-            source.warnings.append(told)
+        if note := unknown_words(_finish_words(folder)):
+            source.warnings.append(note)
         manifest = _manifest(source, constants, job.title, job.content, rows, reasons) | {
             "verifier": job.verifier
         }

@@ -38,7 +38,7 @@ def _clashes(store: Store, session_id: str, table_name: str, what: tuple[str, ..
     noun = "samples" if table_name == "core_samples" else "counts"
     if not isinstance(source_of(store, session_id), ImportedSource) or not own.exists():
         return []
-    mine, told = read_table(own, table_name, columns=what), []
+    mine, notes = read_table(own, table_name, columns=what), []
     if mine.is_empty():
         return []
     for path in store.files(table_name):
@@ -48,7 +48,7 @@ def _clashes(store: Store, session_id: str, table_name: str, what: tuple[str, ..
         everything = read_table(path, table_name, columns=what)
         n = _same_run_elsewhere(mine, everything, key)
         if n:
-            told.append(
+            notes.append(
                 f"{n} {noun} of the same run are in {other} as another configuration, and both "
                 f"count: their stated model, task, prompt or sampling differs. Import one of them "
                 f"again under its name with the other's values"
@@ -57,12 +57,12 @@ def _clashes(store: Store, session_id: str, table_name: str, what: tuple[str, ..
         n = theirs.height - theirs.join(mine, on=what, how="semi", nulls_equal=True).height
         if n:
             first = min(path, own).stem.removeprefix("session=")
-            told.append(
+            notes.append(
                 f"{n} {noun} of the same run have other results in {other}; only those of {first}"
                 " count. A corrected file takes the place of the earlier one when it is imported"
                 " under its name (--name)"
             )
-    return told
+    return notes
 
 
 def _same_run_elsewhere(mine: pl.DataFrame, theirs: pl.DataFrame, key: str) -> int:

@@ -71,13 +71,13 @@ class ImportedSource(Source):
         """
         return _read_note(self.file, self.key)
 
-    def write_note(self, told: Mapping[str, Any]) -> None:
+    def write_note(self, content: Mapping[str, Any]) -> None:
         """Make an import the one that counts for this source.
 
         Raises:
             MachineError: it cannot be written.
         """
-        atomic.write_bytes(self.file, sealed_json({**told, "source": self.key}))
+        atomic.write_bytes(self.file, sealed_json({**content, "source": self.key}))
 
     @property
     def import_id(self) -> str:
@@ -191,8 +191,8 @@ def lost_imports(
     if not homes:
         return []
     held, lost = {_home_of(each) for each in known}, []
-    for home, told in homes.items():
-        key = told or next((each.key for each in curated if each.is_held_by(home)), "")
+    for home, stated in homes.items():
+        key = stated or next((each.key for each in curated if each.is_held_by(home)), "")
         if key.startswith(PREFIX) and key not in keys and home not in held:
             lost.append(ImportedSource(store, key))
     return lost
@@ -211,11 +211,11 @@ def _read_note(path: Path, key: str) -> dict[str, Any]:
         raise IsocostError("was never imported here", where=f"source {key}", remedy=remedy)
     remedy = "Import its file or folder again under the same name"
     try:
-        told = unsealed_json(stored_bytes(path), str(path), remedy)
-        own = {name: str(told[name]) for name in ("import_id", "source_slug")}
-        if told.get("source", key) != key:  # those of earlier versions do not say it
-            raise Damaged(f"it is the note of {told['source']}", where=str(path))
-        return {**told, **own}
+        note = unsealed_json(stored_bytes(path), str(path), remedy)
+        own = {name: str(note[name]) for name in ("import_id", "source_slug")}
+        if note.get("source", key) != key:  # those of earlier versions do not say it
+            raise Damaged(f"it is the note of {note['source']}", where=str(path))
+        return {**note, **own}
     except Damaged as error:
         raise Damaged(f"{key}: {error.what}", where=str(path), remedy=remedy) from None
     except OSError as error:

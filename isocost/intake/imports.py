@@ -78,11 +78,11 @@ def bring_in(
     if report.status == "already":
         _refuse_twin(source, report.import_id, path)
     if source.is_known and judge != before:
-        told = (
+        note = (
             f"graded by {judge or 'the labels of the source'} now, by"
             f" {before or 'the labels of the source'} before"
         )
-        report = replace(report, warnings=(*report.warnings, told))
+        report = replace(report, warnings=(*report.warnings, note))
     source.write_note(
         {
             "import_id": report.import_id,

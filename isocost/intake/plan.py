@@ -79,11 +79,11 @@ def _asked(store: Store, session: Session, path: Path) -> dict[str, dict[str, in
     As last planned by each file that still exists.
     """
     found: dict[str, dict[str, int]] = {}
-    told = _asked_file(store, session.session_id)
-    if told.exists():
+    file = _asked_file(store, session.session_id)
+    if file.exists():
         try:
             asked = unsealed_json(
-                stored_bytes(told), str(told), "Remove it and plan the sweep again"
+                stored_bytes(file), str(file), "Remove it and plan the sweep again"
             )
             found = {name: dict(points) for name, points in asked.items() if Path(name).exists()}
         except (ValueError, AttributeError, TypeError) as error:
@@ -91,7 +91,7 @@ def _asked(store: Store, session: Session, path: Path) -> dict[str, dict[str, in
                 raise
             raise IsocostError(
                 f"cannot be read: {error}",
-                where=str(told),
+                where=str(file),
                 remedy="Remove it and plan the sweep again",
             ) from error
     found[str(path.resolve())] = {

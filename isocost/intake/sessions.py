@@ -157,8 +157,8 @@ class EngineSession(Source):
     def _datasets(self) -> set[str]:
         """What its tasks name as their data; the file is held to its form when it is curated."""
         try:
-            told = unsealed_json(stored_bytes(self.file), str(self.file))
-            return {planned["point"]["task"]["dataset"] for planned in told["points"]}
+            content = unsealed_json(stored_bytes(self.file), str(self.file))
+            return {planned["point"]["task"]["dataset"] for planned in content["points"]}
         except (ValueError, KeyError, TypeError):  # reading it reports the fault
             return {planned.point.task.dataset for planned in self.session().points}
 

@@ -81,11 +81,11 @@ def replay_options(root: Path, task: str) -> ReplayOptions:
     Raises:
         IsocostError: the settings file, or the note of a planned sweep, is damaged.
     """
-    told = read_settings(root).replay.of(task).over(_of_sweeps(root, task))
+    options = read_settings(root).replay.of(task).over(_of_sweeps(root, task))
     asked = {
         name: tuple(dict.fromkeys(values))
         for name in FIELDS
-        if (values := getattr(told, name)) is not None
+        if (values := getattr(options, name)) is not None
     }
     for name in ("budgets", "windows"):
         if name in asked:
@@ -101,11 +101,11 @@ def sweep_note(root: Path, spec: SweepSpec, path: Path) -> tuple[Path, str | Non
     place = _folder(root) / f"{spec.sweep}-{sha256_hex(str(path.resolve()), 8)}{_SUFFIX}"
     if spec.replay == ReplayEntry():
         return place, None
-    told = {
+    content = {
         entry.name: spec.replay.of(entry.name).model_dump(mode="json", exclude_none=True)
         for entry in spec.tasks
     }
-    return place, json.dumps(told, indent=1, sort_keys=True)
+    return place, json.dumps(content, indent=1, sort_keys=True)
 
 
 def unknown_tasks(root: Path, known: set[str]) -> list[str]:
@@ -122,8 +122,8 @@ def broken_asks(root: Path) -> list[IsocostError]:
     faults = []
     for path in sorted(_folder(root).glob(f"*{_SUFFIX}")):
         try:
-            for told in _asks(path).values():
-                ReplayFields.model_validate(told)
+            for asked in _asks(path).values():
+                ReplayFields.model_validate(asked)
         except (OSError, ValueError, AttributeError, TypeError) as error:
             said = " ".join(str(error).split())[:200]
             remedy = "Remove it and plan the sweep again"
@@ -143,7 +143,7 @@ def _of_sweeps(root: Path, task: str) -> ReplayFields:
     joined: dict[str, list[Any]] = {}
     for path in sorted(_folder(root).glob(f"*{_SUFFIX}")):
         with suppress(OSError, ValueError, AttributeError, TypeError):
-            told = ReplayFields.model_validate(_asks(path).get(task, {}))
-            for name, values in told.model_dump(exclude_none=True).items():
+            asked = ReplayFields.model_validate(_asks(path).get(task, {}))
+            for name, values in asked.model_dump(exclude_none=True).items():
                 joined.setdefault(name, []).extend(values)
     return ReplayFields(**{name: tuple(values) for name, values in joined.items()})

@@ -106,8 +106,8 @@ def judged(row: dict[str, Any], *, notes: Sequence[str] = ()) -> dict[str, Any]:
             )
         row["finish_reason"], row["completion_hash"] = "error", None
     if fatal or notes:
-        told = [row["error"]] if row.get("error") else []
-        row["error"] = "; ".join([*told, *fatal, *notes])[:_MOST_REASON]
+        reported = [row["error"]] if row.get("error") else []
+        row["error"] = "; ".join([*reported, *fatal, *notes])[:_MOST_REASON]
     return row
 
 

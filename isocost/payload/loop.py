@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isocost.bank.writer import RunWriter
-from isocost.engines.protocol import Completion, Engine, Request, TellsNotes
+from isocost.engines.protocol import Completion, Engine, ReportsNotes, Request
 from isocost.payload.course import Course
 from isocost.payload.progress import Progress
 from isocost.payload.rows import generation_row
@@ -385,7 +385,7 @@ def drive(
             engine.add(request)
         for completion in engine.step() if queue.flying else ():
             queue.take(completion)
-        if isinstance(engine, TellsNotes):
+        if isinstance(engine, ReportsNotes):
             for note in engine.drain_notes():
                 progress.say(note)
         sink.seal()

@@ -78,7 +78,7 @@ def check_prompts(work: Work, engine: Engine, *, per_request_seed: bool) -> int 
     Raises:
         IsocostError: names point, problem and the numbers.
     """
-    if not engine.capabilities.tells_prompt_lengths:
+    if not engine.capabilities.reports_prompt_lengths:
         return None
     asked = work.asked()
     unique = {a.prompt_hash: a for _, a in asked}

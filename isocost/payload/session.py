@@ -302,9 +302,9 @@ def _power(
     else:
         # Only the devices that the engine uses: idle power of another board or of the processor is
         # not the engine's. Naming a source declares that it reads what the engine uses.
-        told = engine.describe()
+        description = engine.describe()
         source = open_source(
-            session.telemetry, count=told.get("devices"), device=told.get("device")
+            session.telemetry, count=description.get("devices"), device=description.get("device")
         )
     writer.update(
         telemetry={

@@ -90,10 +90,10 @@ def _others(found: Comparison) -> list[str]:
 
 
 def _named(row: dict[str, Any]) -> str:
-    told = labels.outcome(str(row["strategy"]), row["budget"], str(row["configuration"]))
+    text = labels.outcome(str(row["strategy"]), row["budget"], str(row["configuration"]))
     if row.get("strategy_kind") in ("oracle", "metric") and not _is_one_sample(row):
-        told += f"  [{row['strategy_kind']}]"
-    return f"{row['outcome_id']}  {told}"
+        text += f"  [{row['strategy_kind']}]"
+    return f"{row['outcome_id']}  {text}"
 
 
 def _left_out(found: Comparison) -> str:

@@ -161,7 +161,7 @@ def legend(names: list[str], *, is_panel: bool) -> Specification:
     }
 
 
-def told(row: dict[str, Any]) -> str:
+def accuracy_text(row: dict[str, Any]) -> str:
     """Accuracy with its interval, formatted as in the tables.
 
     The drawing library's own format rounds halves differently.
@@ -178,7 +178,7 @@ def outcome_tooltip(cost_axis: str) -> list[Specification]:
     return [
         name("label", title="Strategy"),
         name("configuration", title="Configuration"),
-        name("told", title="Accuracy (interval)"),
+        name("accuracy_text", title="Accuracy (interval)"),
         quantity("cost", title=labels.axis_label(cost_axis).title, format=",.4~g"),
     ]
 

@@ -141,7 +141,7 @@ def _rows(
                 labels.strategy_words(row["strategy"]) if row["strategy"] in named else _OTHERS
             ),
             "label": row["label"],
-            "told": drawing.told(row),
+            "accuracy_text": drawing.accuracy_text(row),
             "on_frontier": "yes" if row["is_on_frontier"] else "no",
             "line_opacity": rounded(0.12 + 0.48 * sure),
             "mark_opacity": rounded(0.28 + 0.67 * sure),
@@ -339,7 +339,7 @@ def _points(colour: Specification, shape: Specification, cost_axis: str) -> Spec
         title="Probability of being on the frontier",
         legend={"format": ".0%", "values": [0.05, 0.5, 0.95], "columns": 3},
     )
-    told = [
+    tooltip = [
         *drawing.outcome_tooltip(cost_axis),
         name("on_frontier", title="On the frontier"),
         quantity("frontier_probability", title="in bootstrap draws", format=".1%"),
@@ -352,7 +352,7 @@ def _points(colour: Specification, shape: Specification, cost_axis: str) -> Spec
             "shape": shape,
             "size": size,
             "opacity": _opacity("mark_opacity"),
-            "tooltip": told,
+            "tooltip": tooltip,
         },
     }
 

@@ -52,9 +52,9 @@ def named(frame: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
         given = given.str.strip_suffix(f" · {only}").str.replace(
             f" · {only} · ", " · ", literal=True
         )
-    told = ("prompt", "model_variant") if len(models) > 1 else ("prompt",)
+    columns = ("prompt", "model_variant") if len(models) > 1 else ("prompt",)
     shared = pl.concat_str(
-        [pl.col(column) for column in told], separator=" · ", ignore_nulls=True
+        [pl.col(column) for column in columns], separator=" · ", ignore_nulls=True
     ).replace("", None)
     own = pl.col("point_id").replace_strict(found, default=None, return_dtype=pl.String)
     return frame.with_columns(configuration=pl.coalesce(own, given, shared, pl.lit("–")))

@@ -47,7 +47,7 @@ def rules(facts: Facts) -> str:
             number(labels.count(row["n_failing"])),
             html.long(", ".join(row["keys"][:3]) or "–"),
             html.long(row["detail"] or row["reason"]),
-            fate.get(row["severity"], "told"),
+            fate.get(row["severity"], "reported"),
         )
         for row in broken.head(_MOST).iter_rows(named=True)
     ]

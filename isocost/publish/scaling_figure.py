@@ -192,7 +192,7 @@ def _rows(frame: pl.DataFrame, kind: str) -> list[dict[str, Any]]:
             made[number] = rounded(row[number])
         if kind == "point":
             made["label"] = labels.outcome(row["strategy"], row["budget"])
-            made["told"] = drawing.told(row)
+            made["accuracy_text"] = drawing.accuracy_text(row)
         else:
             made["is_extrapolated"] = row["is_extrapolated"]
         rows.append(made)
@@ -259,7 +259,7 @@ def _curve_layers(
     x: Specification, y: Specification, colour: Specification, cost_axis: str
 ) -> list[Specification]:
     placed = {"x": x, "y": y, "color": colour}
-    told = drawing.outcome_tooltip(cost_axis)
+    tooltip = drawing.outcome_tooltip(cost_axis)
     line = {"type": "line", "strokeWidth": 2, "clip": True}
     interval = placed | {"y": quantity("accuracy_low"), "y2": {"field": "accuracy_high"}}
     return [
@@ -281,6 +281,6 @@ def _curve_layers(
         {
             "transform": where("datum.kind == 'point'"),
             "mark": {"type": "point", "filled": True, "size": 64, "opacity": 1, "strokeWidth": 0},
-            "encoding": placed | {"tooltip": told},
+            "encoding": placed | {"tooltip": tooltip},
         },
     ]

@@ -76,9 +76,12 @@ def header(facts: Facts) -> str:
             " from these samples."
         )
     title = html.tag("h1", "What accuracy does a unit of inference compute buy?")
-    told = (sentences.unfinished(facts) if facts.missing else "", sentences.cut_off(facts))
+    sentences_shown = (
+        sentences.unfinished(facts) if facts.missing else "",
+        sentences.cut_off(facts),
+    )
     notices = "".join(
-        html.element("p", html.breakable(text), class_="notice") for text in told if text
+        html.element("p", html.breakable(text), class_="notice") for text in sentences_shown if text
     )
     return (
         "<header class=page><div"
@@ -203,10 +206,10 @@ def _left_out(facts: Facts, task: str, axis: str) -> str:
             "not measured in all of these tasks" if is_mean(task) else "graded on other problems"
         ),
     }
-    told = [
+    listed = [
         f"{labels.count(given[name])} ({words})" for name, words in reasons.items() if given[name]
     ]
-    return f" Left out: {', '.join(told)}." if told else ""
+    return f" Left out: {', '.join(listed)}." if listed else ""
 
 
 def curves(facts: Facts) -> str:
@@ -236,11 +239,11 @@ def curves(facts: Facts) -> str:
             parts.append(_figure(f"curves-{place}", label, html.tag("h3", labels.task_words(task))))
     parts.append("</div>")
     if points.height < on_axes(facts.scaling_points, axes).height:
-        told = (
+        hint = (
             f"The chart shows the {MOST_CURVES} most accurate configurations per task and "
             f"strategy; all are in out_scaling_fits."
         )
-        parts.append(html.tag("p", told, class_="hint"))
+        parts.append(html.tag("p", hint, class_="hint"))
     drawn = set(points["strategy"])
     for strategy in facts.curve_strategies:
         hidden = {} if strategy == facts.curve_strategies[0] else {"hidden": ""}

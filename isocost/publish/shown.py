@@ -54,8 +54,8 @@ def _frontiers(store: Store) -> Iterator[pl.DataFrame]:
 
 def _curves(store: Store, name: str) -> pl.DataFrame:
     """The rows of each task that are on the axis of its curves."""
-    told = ("task", "cost_axis", "point_kind", "cost")
-    axes = axes_shown(store.read("out_scaling_points", columns=told))
+    columns = ("task", "cost_axis", "point_kind", "cost")
+    axes = axes_shown(store.read("out_scaling_points", columns=columns))
     pieces = [path.stem for path in store.files(name)]
     return on_axes(
         store.read_only(name, pieces, pl.col("cost_axis").is_in(sorted(set(axes.values())))), axes

@@ -32,13 +32,13 @@ def reasoned_columns() -> tuple[str, ...]:
 
 def method_columns() -> tuple[Column, ...]:
     """The methods of an outcome's costs, and the reasons of axes with their own reason column."""
-    told = (
+    fields = (
         field
         for axis in all_axes().values()
         for field in (axis.outcome_method, axis.own_reason)
         if field is not None
     )
-    return axis_columns(told)
+    return axis_columns(fields)
 
 
 def own_reason_columns() -> tuple[Column, ...]:

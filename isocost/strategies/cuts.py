@@ -20,9 +20,9 @@ from isocost.axes.model import (
     CostAxis,
     DecodingShare,
     Kept,
-    NotTold,
     PerToken,
     TokenShare,
+    Unknown,
 )
 from isocost.strategies.point_bank import PointBank
 from isocost.strategies.shapes import Floats
@@ -81,7 +81,7 @@ def cut_law(bank: PointBank, axis: CostAxis) -> CutLaw | str:
             return CutLaw(whole - slope * length, slope, nothing)
         case ByTokens():
             return _by_tokens(bank, axis, whole, length)
-        case NotTold(reason):
+        case Unknown(reason):
             return reason
 
 

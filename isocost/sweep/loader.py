@@ -105,11 +105,11 @@ def first_mistake(
         source: the places of the file's keys.
         root: the model of the whole file.
     """
-    told = {_key(item["loc"]): item for item in reversed(error.errors())}
-    ordered = sorted(told, key=lambda key: (source.line(key), dotted(key)))
+    mistakes = {_key(item["loc"]): item for item in reversed(error.errors())}
+    ordered = sorted(mistakes, key=lambda key: (source.line(key), dotted(key)))
     # A misspelt key is also a missing key; report the misspelling.
-    first = next((key for key in ordered if told[key]["type"] == "extra_forbidden"), ordered[0])
-    what, remedy = _wording(first, told[first], root)
+    first = next((key for key in ordered if mistakes[key]["type"] == "extra_forbidden"), ordered[0])
+    what, remedy = _wording(first, mistakes[first], root)
     meant = remedy.removeprefix("Did you mean ").split("?")[0]
     others = [source.where(*key) for key in ordered if key not in (first, (*first[:-1], meant))]
     if others:

@@ -115,10 +115,10 @@ def possible(telemetry: pl.DataFrame) -> pl.DataFrame:
 
     A bank may be older than this judgement.
     """
-    told = [name for name in RANGES if name in telemetry.columns]
+    columns = [name for name in RANGES if name in telemetry.columns]
     return telemetry.with_columns(
         pl.when(pl.col(name).is_between(*RANGES[name])).then(pl.col(name)).alias(name)
-        for name in told
+        for name in columns
     )
 
 
@@ -128,8 +128,8 @@ def described(source: PowerSource) -> dict[str, Any]:
     Plain JSON, whatever a driver calls its boards.
     """
     try:
-        told = source.describe()
-        return {str(_plain(key)): _plain(value) for key, value in told.items()}
+        stated = source.describe()
+        return {str(_plain(key)): _plain(value) for key, value in stated.items()}
     except Exception as error:
         return {
             "source": source.name,

@@ -43,10 +43,10 @@ def reading_result(
     is_error = any(one.is_broken or one.rule.severity == "critical" for one in failed) or bool(
         unlike
     )
-    told = [
+    notes = [
         f"{one.rule.code}: {one.detail or f'{one.unexpected_count} rows'}" for one in failed[:3]
     ]
-    told += [
+    notes += [
         f"{one.rule.code}: the gate found {judged.get(one.rule.code, 0)} rows, this"
         f" {one.unexpected_count}"
         for one in unlike[:3]
@@ -59,7 +59,7 @@ def reading_result(
         severity=(
             dg.AssetCheckSeverity.ERROR if is_error or not failed else dg.AssetCheckSeverity.WARN
         ),
-        description="; ".join(told) or None,
+        description="; ".join(notes) or None,
         metadata={
             "rules": dg.MetadataValue.table(
                 [_record(one) for one in sorted(readings, key=lambda one: one.is_passed)]

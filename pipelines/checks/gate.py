@@ -24,11 +24,11 @@ CHECK_NAME = "gate"
 
 def gate_checks() -> list[dg.AssetChecksDefinition]:
     """One definition per core table that any rule is about."""
-    told = {
+    rules = {
         table: {names(path)[1]: sql.describe(path) for path in paths}
         for table, paths in groupby(core_checks(), lambda p: names(p)[0])
     }
-    return [_checks_of(table, told.get(table, {})) for table in sorted({*told, *SUITES})]
+    return [_checks_of(table, rules.get(table, {})) for table in sorted({*rules, *SUITES})]
 
 
 def _checks_of(table: str, queries: dict[str, str]) -> dg.AssetChecksDefinition:
@@ -72,7 +72,7 @@ def gate_result(table: str, name: str, found: pl.DataFrame) -> dg.AssetCheckResu
         found: rows of core_checks about it, of the sessions of the run.
     """
     broken = found.filter(~pl.col("is_passed")).sort("source_key", "rule")
-    told = [
+    sentences = [
         f"{row['source_key']}: {row['rule']}, {row['n_failing']} rows:"
         f" {row['detail'] or row['reason']}"
         for row in broken.to_dicts()
@@ -100,7 +100,7 @@ def gate_result(table: str, name: str, found: pl.DataFrame) -> dg.AssetCheckResu
             if is_critical or broken.is_empty()
             else dg.AssetCheckSeverity.WARN
         ),
-        description="; ".join(told[:3]) or None,
+        description="; ".join(sentences[:3]) or None,
         metadata={
             "failing_rows": int(broken["n_failing"].sum()),
             "judged": found.height,

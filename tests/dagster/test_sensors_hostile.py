@@ -162,5 +162,5 @@ def test_a_tick_names_some_of_many_mistakes(tmp_path: Path, sweeps: tuple[Path, 
     for number in range(50):
         (folder / f"s{number}.yaml").write_text("bad")
     found, _ = tick(sensors.sweep_folder, store=StoreResource(root=str(tmp_path / "data")))
-    assert found.skip_message.count("ValueError") == sensors.MOST_TOLD
+    assert found.skip_message.count("ValueError") == sensors.MOST_REPORTED
     assert "and 30 more" in found.skip_message

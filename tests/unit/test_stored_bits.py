@@ -218,7 +218,7 @@ def test_a_bit_that_turned_without_a_trace_is_found_when_it_is_read(
         seals.identity(path),
         record.files[name][1],
     )  # as if nothing of the file's outside had changed
-    records.retell("core", curate.GROUP, session_of(store), record, record.told)
+    records.update_facts("core", curate.GROUP, session_of(store), record, record.facts)
     told = [done.name for done in refresh.everything(store, force=False)]
     assert not any(
         "REBUILT" in name for name in told

@@ -95,57 +95,59 @@ class CodeCarbon(Importer):
             lines = list(_lines(source, file))
             # A tracker that is flushed writes its totals repeatedly: the last line of a run
             # contains everything.
-            last = {_run_of(number, told): number for number, told in lines}
+            last = {_run_of(number, fields): number for number, fields in lines}
             if len(last) < len(lines):
                 source.warnings.append(
                     f"{source.relative(file)}: {len(lines) - len(last)} lines left out, whose run"
                     " has a later total"
                 )
-            for number, told in lines:
-                if last[_run_of(number, told)] != number:
+            for number, fields in lines:
+                if last[_run_of(number, fields)] != number:
                     continue
-                source.run = told.get("run_id") or f"{source.file_run(file)}:{number}"
-                if told.get("task_name"):
-                    source.run = f"{source.run}/{told['task_name']}"
-                yield from self._line(source, file, number, told)
+                source.run = fields.get("run_id") or f"{source.file_run(file)}:{number}"
+                if fields.get("task_name"):
+                    source.run = f"{source.run}/{fields['task_name']}"
+                yield from self._line(source, file, number, fields)
 
     def _line(
-        self, source: ImportInput, file: Path, number: int, told: dict[str, str]
+        self, source: ImportInput, file: Path, number: int, fields: dict[str, str]
     ) -> Iterator[Row]:
-        settings = {name: text for name, text in told.items() if name not in (*_NUMBERS, *_NEEDED)}
+        settings = {
+            name: text for name, text in fields.items() if name not in (*_NUMBERS, *_NEEDED)
+        }
         condition = stated_settings(settings, self.harmless)
-        boards = told.get("gpu_count"), told.get("gpu_model")
+        boards = fields.get("gpu_count"), fields.get("gpu_model")
         condition["hardware"] = (
             " x ".join(part for part in (_whole(boards[0]), boards[1]) if part)
             if boards[1]
-            else told.get("cpu_model")
+            else fields.get("cpu_model")
         )
         place = f"line {number}"
         row = source.row("aggregate", file, place)
         row.condition(condition)
-        _put_window(row, told, source)
+        _put_window(row, fields, source)
         row.text("metric_name", "window_energy")
         row.text("metric_unit", "J")
-        value = quantity(told["energy_consumed"], "kWh", f"{row.where}, energy_consumed")
+        value = quantity(fields["energy_consumed"], "kWh", f"{row.where}, energy_consumed")
         if value is None:
             row.null("energy_j", "source_says_there_is_none")
             row.text("energy_unknown_reason", "source_says_there_is_none")
-        elif _contradicts(told, value[0], row.where):
+        elif _contradicts(fields, value[0], row.where):
             row.null("energy_j", "parts_are_not_the_total")
             row.text("energy_unknown_reason", "parts_are_not_the_total")
             row.number("metric_value", value[0], unit="kWh", low=0.0)
         else:
             row.number("energy_j", value[0], unit="kWh", low=0.0)
             row.number("metric_value", value[0], unit="kWh", low=0.0)
-            row.text("energy_method", f"codecarbon_{told.get('tracking_mode') or 'unstated'}")
+            row.text("energy_method", f"codecarbon_{fields.get('tracking_mode') or 'unstated'}")
         yield row
         for name, unit in _NUMBERS.items():
-            found = quantity(told.get(name, ""), unit, f"{file}, {place}, {name}")
+            found = quantity(fields.get(name, ""), unit, f"{file}, {place}, {name}")
             if found is None:
                 continue
             part = source.row("aggregate", file, f"{place}, {name}")
             part.condition(condition)
-            _put_window(part, told, source)
+            _put_window(part, fields, source)
             part.text("metric_name", name.removesuffix("_percent"))
             part.number("metric_value", found[0], unit=unit)
             part.text(
@@ -155,12 +157,12 @@ class CodeCarbon(Importer):
             yield part
 
 
-def _contradicts(told: dict[str, str], total: float, where: str) -> bool:
+def _contradicts(fields: dict[str, str], total: float, where: str) -> bool:
     """Whether the energies of processor, GPU and memory do not add up to the total.
 
     Wherever codecarbon wrote the total, it is their sum.
     """
-    found = [quantity(told.get(name, ""), "kWh", f"{where}, {name}") for name in _PARTS]
+    found = [quantity(fields.get(name, ""), "kWh", f"{where}, {name}") for name in _PARTS]
     known = [part[0] for part in found if part is not None]
     excess = sum(known) - total
     return excess > total * SLACK_RATIO or (
@@ -168,17 +170,17 @@ def _contradicts(told: dict[str, str], total: float, where: str) -> bool:
     )
 
 
-def _run_of(number: int, told: dict[str, str]) -> tuple[str, str]:
+def _run_of(number: int, fields: dict[str, str]) -> tuple[str, str]:
     return (
-        (told["run_id"], told.get("task_name", ""))
-        if told.get("run_id")
+        (fields["run_id"], fields.get("task_name", ""))
+        if fields.get("run_id")
         else (f"line {number}", "")
     )
 
 
-def _put_window(row: Row, told: dict[str, str], source: ImportInput) -> None:
-    end, has_zone = unix_seconds(told["timestamp"], f"{row.where}, timestamp")
-    duration = quantity(told["duration"], None, f"{row.where}, duration")
+def _put_window(row: Row, fields: dict[str, str], source: ImportInput) -> None:
+    end, has_zone = unix_seconds(fields["timestamp"], f"{row.where}, timestamp")
+    duration = quantity(fields["duration"], None, f"{row.where}, duration")
     row.number("ended_unix_s", end)
     if duration is not None:
         row.seconds("latency_s", duration[0])
@@ -211,8 +213,8 @@ def _lines(source: ImportInput, file: Path) -> Iterator[tuple[int, dict[str, str
         names = header
         if len(cells) != len(header):
             names, repaired = short, repaired + 1
-        told: dict[str, Any] = dict(zip(names, cells, strict=False))
-        if len(cells) != len(names) or not _fits(told):
+        fields: dict[str, Any] = dict(zip(names, cells, strict=False))
+        if len(cells) != len(names) or not _fits(fields):
             raise IsocostError(
                 f"has {len(cells)} cells for {len(header)} columns, and it is unclear which are "
                 f"missing",
@@ -222,7 +224,7 @@ def _lines(source: ImportInput, file: Path) -> Iterator[tuple[int, dict[str, str
                     "separate file, or repair the line"
                 ),
             )
-        yield number, {name: text for name, text in told.items() if name}
+        yield number, {name: text for name, text in fields.items() if name}
     if repaired:
         source.warnings.append(
             f"{source.relative(file)}: {repaired} lines without {' and '.join(_DROPPED)}, as"
@@ -230,10 +232,10 @@ def _lines(source: ImportInput, file: Path) -> Iterator[tuple[int, dict[str, str
         )
 
 
-def _fits(told: dict[str, str]) -> bool:
+def _fits(fields: dict[str, str]) -> bool:
     """Whether the cells are under their names.
 
     The columns at the end contain one of a few words or a number.
     """
-    mode, cloud = told.get("tracking_mode", "machine"), told.get("on_cloud", "N")
+    mode, cloud = fields.get("tracking_mode", "machine"), fields.get("on_cloud", "N")
     return mode in ("machine", "process", "") and cloud in ("Y", "N", "")

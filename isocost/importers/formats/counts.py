@@ -139,7 +139,7 @@ class Counts(Importer):
                 where=first.where,
                 remedy="Give a file whose lines have id, c and n, with c of n attempts correct",
             )
-        source.warnings += _told(faults)
+        source.warnings += _as_warnings(faults)
 
 
 def _count(row: Row, value: Mapping[str, Any]) -> IsocostError | None:
@@ -161,7 +161,7 @@ def _count(row: Row, value: Mapping[str, Any]) -> IsocostError | None:
     return None
 
 
-def _told(faults: Sequence[IsocostError]) -> list[str]:
+def _as_warnings(faults: Sequence[IsocostError]) -> list[str]:
     """What the importing person should know of the lines that count nothing."""
     if not faults:
         return []
@@ -185,11 +185,15 @@ def _alike(path: Path) -> dict[str, Any]:
     lines = 0
     for _, value in iter_json_lines(path):
         lines += 1
-        told = {key: item for key, item in value.items() if key not in _OWN}
+        settings = {key: item for key, item in value.items() if key not in _OWN}
         common = (
-            told
+            settings
             if lines == 1
-            else {key: item for key, item in common.items() if key in told and told[key] == item}
+            else {
+                key: item
+                for key, item in common.items()
+                if key in settings and settings[key] == item
+            }
         )
         if not common and lines > 1:
             return {}

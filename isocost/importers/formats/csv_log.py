@@ -49,8 +49,8 @@ def header_of(cells: list[str]) -> dict[str, tuple[int, str | None]]:
     """
     found = {}
     for position, cell in enumerate(cells):
-        told = _IN_HEADER.match(cell)
-        name, unit = (told[1], told[2]) if told else (cell, None)
+        match = _IN_HEADER.match(cell)
+        name, unit = (match[1], match[2]) if match else (cell, None)
         if name:
             found.setdefault(name.strip().lower(), (position, unit))
     return found
@@ -85,10 +85,10 @@ def put_quantity(
     if found is None:
         row.null(column, "source_says_there_is_none")
         return
-    value, told = found
-    if told is not None and told not in FACTORS:
-        raise row.fail(column, f"unit {told!r} is unknown", f"Known: {', '.join(FACTORS)}")
-    row.number(column, value, unit=told, low=low)
+    value, own_unit = found
+    if own_unit is not None and own_unit not in FACTORS:
+        raise row.fail(column, f"unit {own_unit!r} is unknown", f"Known: {', '.join(FACTORS)}")
+    row.number(column, value, unit=own_unit, low=low)
 
 
 def put_time(row: Row, source: ImportInput, text: str) -> None:
@@ -105,12 +105,12 @@ def put_time(row: Row, source: ImportInput, text: str) -> None:
         return
     seconds, has_zone = unix_seconds(text, f"{row.where}, time")
     row.number("started_unix_s", seconds)
-    told = (
+    note = (
         f"{row.values['source_file']}: times have no time zone and are read as UTC: their "
         f"differences are valid, the hour may be wrong"
     )
-    if not has_zone and told not in source.warnings:
-        source.warnings.append(told)
+    if not has_zone and note not in source.warnings:
+        source.warnings.append(note)
 
 
 def hardware_of(names: dict[str, str]) -> str | None:

@@ -128,18 +128,21 @@ def _untimed(source: ImportInput, file: Path, counters: dict[str, list[float]]) 
     row = source.row("aggregate", file, "window")
     row.text("metric_name", "window_energy")
     row.text("metric_unit", "J")
-    falls = any(later < earlier for told in counters.values() for earlier, later in pairwise(told))
-    if not counters or falls or any(len(told) < 2 for told in counters.values()):
+    falls = any(
+        later < earlier for readings in counters.values() for earlier, later in pairwise(readings)
+    )
+    if not counters or falls or any(len(readings) < 2 for readings in counters.values()):
         reason = "counter_reset" if falls else "no_times_and_no_counter_in_log"
         row.null("energy_j", reason)
         row.text("energy_unknown_reason", reason)
     else:
-        energy = sum(told[-1] - told[0] for told in counters.values())
+        energy = sum(readings[-1] - readings[0] for readings in counters.values())
         row.number("energy_j", energy, low=0.0)
         row.number("metric_value", energy)
         row.text("energy_method", "dcgm_counter")
     row.json(
-        "extra", {"window_kind": "log", "readings": sum(len(told) for told in counters.values())}
+        "extra",
+        {"window_kind": "log", "readings": sum(len(readings) for readings in counters.values())},
     )
     return row
 

@@ -133,18 +133,18 @@ class EvalScope(Importer):
                         f"replaced by line {last[index]}, as evalscope reads its own files"
                     )
                 yield row
-        told = source.relative(file)
+        relative = source.relative(file)
         if replaced:
             source.warnings.append(
-                f"{told}: {replaced} predictions replaced by a later line of the same index"
+                f"{relative}: {replaced} predictions replaced by a later line of the same index"
             )
         if several:
             source.warnings.append(
-                f"{told}: {several} requests for several completions: their verdicts, tokens and "
-                f"times are not assigned to any sample"
+                f"{relative}: {several} requests for several completions: their verdicts, tokens "
+                f"and times are not assigned to any sample"
             )
         if lone := len(verdicts.keys() - last.keys()):
-            source.warnings.append(f"{told}: {lone} reviews without a prediction")
+            source.warnings.append(f"{relative}: {lone} reviews without a prediction")
 
     def _samples(
         self,

@@ -133,18 +133,20 @@ def _configure(source: ImportInput, run: Run) -> None:
         for name, file in run.files["configs"].items()
         if PurePosixPath(name).name.startswith("task_config")
     }
-    told = []
+    configurations = []
     for file in configs.values():
         source.at = str(file)
-        told.append(as_object(load_yaml(file), str(file)))
+        configurations.append(as_object(load_yaml(file), str(file)))
     # A resumed run writes its configuration again: only common values are certain, and changed
     # settings are reported.
-    run.config = told[-1] if told else {}
-    if len(told) > 1 and any(
-        stated_settings(one, HARMLESS) != stated_settings(run.config, HARMLESS) for one in told
+    run.config = configurations[-1] if configurations else {}
+    if len(configurations) > 1 and any(
+        stated_settings(one, HARMLESS) != stated_settings(run.config, HARMLESS)
+        for one in configurations
     ):
         source.warnings.append(
-            f"{run.root}: {len(told)} task configurations that differ; the last by name counts"
+            f"{run.root}: {len(configurations)} task configurations that differ; the last by"
+            " name counts"
         )
     for file in run.files["reports"].values():
         for metric in _report(source, file).get("metrics") or []:
@@ -168,8 +170,8 @@ def settings_of(run: Run, stem: str) -> tuple[dict[str, Any], dict[str, Any]]:
         "dataset_args": config.get("dataset_args"),
         "benchmark": config.get("resolved_benchmarks"),
     }
-    for prefix, told in named.items():
-        own = told.get(dataset) if isinstance(told, Mapping) and dataset is not None else None
+    for prefix, stated in named.items():
+        own = stated.get(dataset) if isinstance(stated, Mapping) and dataset is not None else None
         if isinstance(own, Mapping):
             condition |= {
                 f"{prefix}.{name}": value
@@ -197,11 +199,11 @@ def _report(source: ImportInput, file: Path) -> dict[str, Any]:
 
 def _metric_name(metric: dict[str, Any]) -> str:
     identity = metric.get("identity") or {}
-    told = "_".join(
+    suffix = "_".join(
         f"{name}{value}" for name, value in sorted((identity.get("dimensions") or {}).items())
     )
     name = str(metric.get("legacy_name") or identity.get("name") or metric.get("name") or "score")
-    return f"{name}_{told}" if told and told not in name else name
+    return f"{name}_{suffix}" if suffix and suffix not in name else name
 
 
 def report_rows(source: ImportInput, run: Run) -> Iterator[Row]:
@@ -253,9 +255,9 @@ def _perf(name: str, value: float) -> tuple[str, float, str | None]:
 
 
 def _number(
-    source: ImportInput, run: Run, file: Path, place: str, told: tuple[str, str, Any, str | None]
+    source: ImportInput, run: Run, file: Path, place: str, fact: tuple[str, str, Any, str | None]
 ) -> Row:
-    task, name, value, unit = told
+    task, name, value, unit = fact
     row = source.row("aggregate", file, place)
     row.text("model_variant", file.parent.name)
     row.text("task", task)

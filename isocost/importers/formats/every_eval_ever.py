@@ -175,8 +175,8 @@ def _evaluation(value: dict[str, Any]) -> tuple[str, str]:
 
 
 def _epoch(metadata: Any) -> int | None:
-    told = str(metadata.get("epoch", "")) if isinstance(metadata, dict) else ""
-    return int(told) if told.isdecimal() and len(told) < 10 and int(told) > 0 else None
+    stated = str(metadata.get("epoch", "")) if isinstance(metadata, dict) else ""
+    return int(stated) if stated.isdecimal() and len(stated) < 10 and int(stated) > 0 else None
 
 
 def _run_of(value: dict[str, Any]) -> str | None:
@@ -333,11 +333,11 @@ def _is_invented(metadata: dict[str, Any]) -> bool:
 
     The converter writes 0 if no metric is a number.
     """
-    told = metadata.get("lm_eval_metrics")
-    if not isinstance(told, str):
+    stated = metadata.get("lm_eval_metrics")
+    if not isinstance(stated, str):
         return False
     try:
-        metrics = json.loads(told)
+        metrics = json.loads(stated)
     except ValueError:
         return False
     return isinstance(metrics, dict) and not any(

@@ -146,15 +146,15 @@ def _facts(
 
     Its own values take precedence over those of the whole report.
     """
-    told = document.get("config") or {}
+    stated = document.get("config") or {}
     config = {
-        **(told.get("spec") or {}),
+        **(stated.get("spec") or {}),
         **(benchmark.get("config") or benchmark.get("args") or {}),
     }
     backend = config.get("backend") or {}
     named = {
         "provider": hosted(backend.get("target")),
-        "labels": (told.get("metadata") or {}).get("labels"),
+        "labels": (stated.get("metadata") or {}).get("labels"),
     }
     return {
         "model": backend.get("model"),

@@ -313,10 +313,10 @@ def _put_stats(
     """Assign tokens and verdict of an attempt, if the attempt is one sample."""
     values = attempt.values
     tokens = {"prompt_tokens": "num_prompt_tokens", "output_tokens": "num_output_tokens"}
-    told = {column: values.get(name) for column, name in tokens.items()}
-    if told["output_tokens"] is None:
-        told["output_tokens"] = values.get("num_completion_tokens")
-    for column, value in told.items():
+    counts = {column: values.get(name) for column, name in tokens.items()}
+    if counts["output_tokens"] is None:
+        counts["output_tokens"] = values.get("num_completion_tokens")
+    for column, value in counts.items():
         if value is not None and requests > 1:
             row.null(column, f"usage_is_a_mean_of_{requests}_requests")
         elif value is not None and judged > 1:

@@ -228,10 +228,10 @@ def _is_cached(sample: dict[str, Any]) -> bool:
 
 
 def _why(invalidation: Any) -> str:
-    told = invalidation if isinstance(invalidation, Mapping) else {}
+    facts = invalidation if isinstance(invalidation, Mapping) else {}
     return (
-        f"invalidated by {str(told.get('author') or 'somebody')[:60]}:"
-        f" {str(told.get('reason') or 'no reason given')[:200]}"
+        f"invalidated by {str(facts.get('author') or 'somebody')[:60]}:"
+        f" {str(facts.get('reason') or 'no reason given')[:200]}"
     )
 
 

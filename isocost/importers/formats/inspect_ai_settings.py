@@ -118,8 +118,8 @@ class Log:
         if score is None:
             return self.condition
         scorer = score if score in self.grading else score.partition(".")[0]
-        told = {f"scorer.{key}": value for key, value in self.grading.get(scorer, {}).items()}
-        return {**self.condition, "scorer": score, "reducer": reducer, **told}
+        grading = {f"scorer.{key}": value for key, value in self.grading.get(scorer, {}).items()}
+        return {**self.condition, "scorer": score, "reducer": reducer, **grading}
 
 
 def log_of(header: dict[str, Any], file: Path) -> Log:

@@ -346,7 +346,7 @@ def _condition(
     metadata = rest.get("metadata")
     if isinstance(
         metadata, dict
-    ):  # the model's arguments once more, and what else the run told the task
+    ):  # the model's arguments once more, and what else the run passed to the task
         rest["metadata"] = {
             key: value for key, value in metadata.items() if known.get(key) != str(value)
         }
@@ -415,6 +415,6 @@ def _rises(document: dict[str, Any], config: dict[str, Any], name: str) -> dict[
         for entry in (listed if isinstance(listed, list) else [])
         if isinstance(entry, dict)
     }
-    told = (document.get("higher_is_better") or {}).get(name)
-    merged = {**found, **(told if isinstance(told, Mapping) else {})}
+    stated = (document.get("higher_is_better") or {}).get(name)
+    merged = {**found, **(stated if isinstance(stated, Mapping) else {})}
     return {str(key): value if isinstance(value, bool) else None for key, value in merged.items()}

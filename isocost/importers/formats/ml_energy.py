@@ -122,7 +122,7 @@ class MlEnergy(Importer):
 
     def _facts(self, document: dict[str, Any]) -> dict[str, Any]:
         """Model, hardware and all other settings: neither results nor harmless values."""
-        told = {
+        stated = {
             key: value
             for key, value in document.items()
             if key not in _AGGREGATES and key not in _RESULTS
@@ -134,7 +134,7 @@ class MlEnergy(Importer):
         # An unknown number is a result of the run; words and switches are settings.
         settings = {
             key: value
-            for key, value in stated_settings(told, self.harmless).items()
+            for key, value in stated_settings(stated, self.harmless).items()
             if key in _SETTINGS or isinstance(value, str | bool)
         }
         return {

@@ -94,11 +94,11 @@ class MlEnergyLeaderboard(Importer):
                 )
 
     def _numbers(
-        self, source: ImportInput, file: Path, index: int, told: dict[str, Any]
+        self, source: ImportInput, file: Path, index: int, entry: dict[str, Any]
     ) -> Iterator[Row]:
-        numbers = {key: value for key, value in told.items() if _NUMBER.match(key)}
+        numbers = {key: value for key, value in entry.items() if _NUMBER.match(key)}
         settings = stated_settings(
-            {key: value for key, value in told.items() if key not in numbers}, self.harmless
+            {key: value for key, value in entry.items() if key not in numbers}, self.harmless
         )
         # The two kinds of files write the same settings, one of them in a mapping.
         condition = {
@@ -106,12 +106,12 @@ class MlEnergyLeaderboard(Importer):
             for name, value in settings.items()
             if name != "task_display_name"
         }
-        if told.get("gpu_model"):
-            condition["hardware"] = f"{told.get('num_gpus', 1)} x {told['gpu_model']}"
+        if entry.get("gpu_model"):
+            condition["hardware"] = f"{entry.get('num_gpus', 1)} x {entry['gpu_model']}"
         for key, value in sorted(numbers.items()):
             row = source.row("aggregate", file, f"configurations[{index}].{key}")
-            row.text("model_variant", told.get("model_id"))
-            row.text("task", told["task"])
+            row.text("model_variant", entry.get("model_id"))
+            row.text("task", entry["task"])
             row.condition(condition)
             name, unit, base = _named(key)
             row.text("metric_name", name)

@@ -125,10 +125,10 @@ class MlPerfPower(Importer):
             )
         if malformed:
             source.warnings.append(f"spl.txt: {malformed} malformed lines left out")
-        told = {"malformed_lines": malformed, "readings_outside_window": outside}
+        counts = {"malformed_lines": malformed, "readings_outside_window": outside}
         results = _results(events)
         work = _work_inside(results, (end - begin).total_seconds())
-        yield from _summary(source, spl, inside, (end - begin).total_seconds(), told, work)
+        yield from _summary(source, spl, inside, (end - begin).total_seconds(), counts, work)
         for name, (value, line) in results.items():
             row = source.row("aggregate", log, f"line {line}")
             unit = (
@@ -184,8 +184,8 @@ def _events(file: Path) -> dict[str, list[_Event]]:
 def _settings(events: dict[str, list[_Event]]) -> dict[str, Any]:
     """LoadGen's settings and defaults: scenario, mode, target rate and similar."""
     return {
-        key: told[-1][1]
-        for key, told in events.items()
+        key: values[-1][1]
+        for key, values in events.items()
         if key in _SETTINGS or key.startswith("effective_")
     }
 
@@ -194,9 +194,9 @@ def _results(events: dict[str, list[_Event]]) -> dict[str, tuple[float, int]]:
     """Results that are numbers, with their line."""
     return {
         key: (float(value), line)
-        for key, told in events.items()
+        for key, values in events.items()
         if key.startswith("result_")
-        for line, value in told[-1:]
+        for line, value in values[-1:]
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
 

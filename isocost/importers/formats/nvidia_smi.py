@@ -101,7 +101,7 @@ def _readings(source: ImportInput, file: Path) -> Iterator[Row]:
         row.text("device", cells[columns[device][0]] if device else "gpu")
         put_time(row, source, cells[columns["timestamp"][0]])
         put_quantity(row, "power_w", cells[columns[power][0]], columns[power][1] or "W")
-        kept = {told: cells[columns[name][0]] for name, told in _KEPT.items() if name in columns}
+        kept = {key: cells[columns[name][0]] for name, key in _KEPT.items() if name in columns}
         row.json("extra", kept | ({"name": cells[columns[board][0]]} if board else {}))
         yield row
 

@@ -109,12 +109,12 @@ class SglangBench(Importer):
                         where=f"{file}, {place}",
                     )
                 # A file is appended to: the run is the line, not the file.
-                told = {
+                identity = {
                     key: value
                     for key, value in result.items()
                     if not isinstance(value, list | dict)
                 }
-                source.run = f"result:{text_hash(repr(sorted(told.items())))}"
+                source.run = f"result:{text_hash(repr(sorted(identity.items())))}"
                 facts = self._facts(result, f"{file}, {place}")
                 yield from _requests(source, file, place, result, facts)
                 yield from _summary(source, file, place, result, facts)

@@ -175,12 +175,12 @@ def _is_number(value: Any) -> bool:
 
 def _run_of(result: dict[str, Any]) -> str:
     """An identifier of one result, which may share a file with others: its date and its numbers."""
-    told = {
+    identity = {
         key: value
         for key, value in result.items()
         if not isinstance(value, list | dict) and key != "run_number"
     }
-    return f"result:{text_hash(repr(sorted(told.items())))}"
+    return f"result:{text_hash(repr(sorted(identity.items())))}"
 
 
 def _put_run(row: Row, result: dict[str, Any], condition: dict[str, Any]) -> None:

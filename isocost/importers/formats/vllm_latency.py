@@ -47,8 +47,8 @@ class VllmLatency(Importer):
                     "has no avg_latency and latencies: it is not a result of vllm bench latency",
                     where=str(file),
                 )
-            told = {"avg_latency": "mean_batch_latency", "std_latency": "std_batch_latency"}
-            for key, name in told.items():
+            names = {"avg_latency": "mean_batch_latency", "std_latency": "std_batch_latency"}
+            for key, name in names.items():
                 if document.get(key) is not None:
                     yield number_row(source, file, (key, name, document[key], "s"), None)
             for share, value in as_object(

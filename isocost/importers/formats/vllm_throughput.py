@@ -37,10 +37,10 @@ def offline_results(path: Path, what: str) -> list[Path]:
 
 
 def number_row(
-    source: ImportInput, file: Path, told: tuple[str, str, Any, str | None], seconds: float | None
+    source: ImportInput, file: Path, fact: tuple[str, str, Any, str | None], seconds: float | None
 ) -> Row:
     """One summary number of a run: position, name, value and unit."""
-    place, name, value, unit = told
+    place, name, value, unit = fact
     row = source.row("aggregate", file, place)
     row.text("metric_name", name)
     row.number("metric_value", value)

@@ -59,12 +59,12 @@ def document_records(
     if records:
         found, place = field(document, records), records
         if not isinstance(found, list | dict):
-            told = (
+            reason = (
                 "nothing is there" if found is None else f"{kind_of(found)} is there, not records"
             )
-            remedy = _candidates_told(document) or "Correct `records` in the mapping"
+            remedy = _candidates(document) or "Correct `records` in the mapping"
             raise IsocostError(
-                f"records is {records!r}, and {told}", where=str(path), remedy=remedy
+                f"records is {records!r}, and {reason}", where=str(path), remedy=remedy
             )
     else:
         found, place = _found(path, document, columns)
@@ -137,11 +137,11 @@ def _found(path: Path, document: Any, columns: list[str]) -> tuple[Any, str]:
     raise IsocostError(
         f"contains {len(chosen)} lists of records, and it is not specified which one to use",
         where=str(path),
-        remedy=_candidates_told(document),
+        remedy=_candidates(document),
     )
 
 
-def _candidates_told(document: Any) -> str:
+def _candidates(document: Any) -> str:
     found = [place for place, _ in _lists(document)] if isinstance(document, dict) else []
     return (
         f"Name one in the mapping, as `records: {found[0]}`; there are {', '.join(found[:10])}"

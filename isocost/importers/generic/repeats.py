@@ -46,7 +46,7 @@ class Repeats:
         """Take one record."""
         if not self._values and not self._excluded:
             self._excluded = _mapped(rules)
-        group = tuple(str(record.get(rule.source)) for rule in rules if _tells_apart(rule))
+        group = tuple(str(record.get(rule.source)) for rule in rules if _distinguishes(rule))
         first = self._first.get(group)
         mine: dict[str, str] = {}
         for column, value in record.items():
@@ -56,15 +56,15 @@ class Repeats:
                 or not isinstance(value, str | int | float)
             ):
                 continue
-            told = _told(value)
+            text = _as_text(value)
             seen = self._values.setdefault(column, set())
-            seen.add(told)
-            if len(seen) > MOST_VALUES or len(told) > MOST_CHARACTERS:
+            seen.add(text)
+            if len(seen) > MOST_VALUES or len(text) > MOST_CHARACTERS:
                 self._excluded.add(column)
                 self._varying.discard(column)
                 continue
-            mine[column] = told
-            if first is not None and first.get(column, told) != told:
+            mine[column] = text
+            if first is not None and first.get(column, text) != text:
                 self._varying.add(column)
         if first is None and len(self._first) < MOST_GROUPS:
             self._first[group] = mine
@@ -115,12 +115,12 @@ def varying_columns(con: duckdb.DuckDBPyConnection, path: Path, table: Table) ->
         distinct = ", ".join(
             f"count(DISTINCT c{i}) AS d{i}, list(DISTINCT c{i}) AS l{i}" for i in chosen
         )
-        told = ", ".join(
+        selected = ", ".join(
             f"max(d{i}), list_sort(list_distinct(flatten(list(l{i}))))" for i in chosen
         )
         found = con.execute(
-            f"SELECT {told} FROM (SELECT g, {distinct} FROM (SELECT [{groups}] AS g, {listed} FROM"
-            f" {where}) GROUP BY g)"
+            f"SELECT {selected} FROM (SELECT g, {distinct} FROM (SELECT [{groups}] AS g, {listed}"
+            f" FROM {where}) GROUP BY g)"
         ).fetchone()
         assert found is not None, "a SELECT of aggregates has one row"
     except duckdb.Error:
@@ -146,7 +146,7 @@ def _columns(path: Path, table: Table) -> list[str]:
         for _, record in islice(iter_json_lines(path), HEAD):
             for column, value in record.items():
                 short = value is None or (
-                    isinstance(value, str | int | float) and len(_told(value)) <= MOST_CHARACTERS
+                    isinstance(value, str | int | float) and len(_as_text(value)) <= MOST_CHARACTERS
                 )
                 seen[column] = seen.get(column, True) and short
         found = [
@@ -162,10 +162,10 @@ def _is_nested(kind: str) -> bool:
 
 
 def _grouping(table: Table) -> list[str]:
-    return [str(rule.steps[0]) for rule in table.rules if _tells_apart(rule)]
+    return [str(rule.steps[0]) for rule in table.rules if _distinguishes(rule)]
 
 
-def _tells_apart(rule: Rule) -> bool:
+def _distinguishes(rule: Rule) -> bool:
     return rule.name in ("problem", *_SETTINGS) or rule.name.startswith("condition.")
 
 
@@ -174,19 +174,19 @@ def _mapped(rules: list[Rule]) -> set[str]:
     return heads | {head.split(".")[0] for head in heads} | {rule.source for rule in rules} | {""}
 
 
-def _told(value: Any) -> str:
+def _as_text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _notes(varying: dict[str, tuple[str, ...]]) -> list[str]:
     if not varying:
         return []
-    told = ", ".join(
+    listed = ", ".join(
         f"{column} ({', '.join(map(repr, values))}, ...)"
         for column, values in sorted(varying.items())[:8]
     )
     return [
         "samples that count as repeats of one configuration differ in unmapped columns:"
-        f" {told}. If one of them is a setting, map it under conditions, as `conditions: {{name:"
+        f" {listed}. If one of them is a setting, map it under conditions, as `conditions: {{name:"
         " column}`"
     ]

@@ -69,7 +69,7 @@ def samples(path: Path, table: Table, *, is_flat: bool = False) -> str:
         path: the file.
         table: how it is read.
         is_flat: whether to expect no lists of samples in JSON Lines; then values that
-            ``told_as_text`` are texts, and reading takes half the time. A list is refused later on,
+            ``read_as_text`` are texts, and reading takes half the time. A list is refused later on,
             as a value that cannot be meant.
 
     Raises:
@@ -114,7 +114,7 @@ def _from_csv(path: Path, table: Table) -> str:
     return f"SELECT {', '.join(chosen)} FROM {reader(path, table)}"
 
 
-def told_as_text(rule: Rule) -> bool:
+def read_as_text(rule: Rule) -> bool:
     """Whether the flat way reads a JSON value as text.
 
     No list, object or truth value is a number in disguise then.
@@ -131,8 +131,8 @@ def can_be_flat(table: Table) -> bool:
 
 
 def _from_flat_json(path: Path, rules: list[Rule]) -> str:
-    plain = {rule.source for rule in rules if told_as_text(rule)} - {
-        rule.source for rule in rules if not told_as_text(rule)
+    plain = {rule.source for rule in rules if read_as_text(rule)} - {
+        rule.source for rule in rules if not read_as_text(rule)
     }
     listed = ", ".join(
         f"{text(one)}: '{'VARCHAR' if one in plain else 'JSON'}'"
@@ -140,7 +140,7 @@ def _from_flat_json(path: Path, rules: list[Rule]) -> str:
     )
     chosen = []
     for index, rule in enumerate(rules):
-        is_text = told_as_text(rule) and rule.source not in plain
+        is_text = read_as_text(rule) and rule.source not in plain
         chosen.append(
             f"{name(rule.source)}{'->>' + text('$') if is_text else ''} AS {column_of(index)}"
         )

@@ -32,7 +32,7 @@ from isocost.importers.generic.sql_fields import (
     samples,
     text,
 )
-from isocost.importers.generic.sql_values import told_sql, value_sql
+from isocost.importers.generic.sql_values import stated_sql, value_sql
 from isocost.importers.reading import Chunk, copy_range, line_chunks
 from isocost.schema.parquet import stamp
 from isocost.schema.registry import table as table_of
@@ -178,12 +178,12 @@ def _select(
     reasons: list[tuple[str, str]] = []
     expressions: dict[str, str] = {}
     settings: dict[str, str] = {}
-    told = []
+    columns = []
     for index, rule in enumerate(table.rules):
         own = column_of(index)
         is_sampling = rule.target.kind == "sampling"
-        value = own if is_sampling else told_sql(rule, own, table.kind, is_flat=is_flat)
-        told.append(f"{value} AS {own}")
+        value = own if is_sampling else stated_sql(rule, own, table.kind, is_flat=is_flat)
+        columns.append(f"{value} AS {own}")
     for index, rule in enumerate(table.rules):
         value = (
             value_sql(rule, column_of(index), reasons)
@@ -218,7 +218,7 @@ def _select(
     for column in table_of("raw_imports").columns:
         value = expressions.get(column.name, "NULL")
         parts.append(f'CAST({value} AS {duckdb_type(column)}) AS "{column.name}"')
-    return f"SELECT {', '.join(parts)} FROM (SELECT {', '.join(told)} FROM ({read}))"
+    return f"SELECT {', '.join(parts)} FROM (SELECT {', '.join(columns)} FROM ({read}))"
 
 
 def _condition(settings: dict[str, str], given: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ comes from (``generic_fields``).
 from __future__ import annotations
 
 from isocost.importers.generic.mapping import Rule
-from isocost.importers.generic.sql_fields import REFUSED, text, told_as_text
+from isocost.importers.generic.sql_fields import REFUSED, read_as_text, text
 from isocost.importers.row import MOST_COUNT, MOST_INDEX, MOST_NUMBER
 from isocost.importers.units import sql_factor
 
@@ -15,7 +15,7 @@ _WORDS_TRUE = "('true','t','1','1.0','yes','y','c','correct','pass','passed')"
 _WORDS_FALSE = "('false','f','0','0.0','no','n','i','incorrect','fail','failed')"
 
 
-def told_sql(rule: Rule, raw: str, kind: str, *, is_flat: bool = False) -> str:
+def stated_sql(rule: Rule, raw: str, kind: str, *, is_flat: bool = False) -> str:
     """SQL of the source's value: text, NULL if there is none.
 
     A Parquet value for a non-text target keeps its type.
@@ -27,39 +27,36 @@ def told_sql(rule: Rule, raw: str, kind: str, *, is_flat: bool = False) -> str:
         is_flat: see ``generic_fields.samples``.
     """
     is_text = _is_text(rule)
-    told = raw
-    if kind == "jsonl" and not (is_flat and told_as_text(rule)):
-        told = (
-            _json_text(raw, is_whole=rule.target.kind == "whole") if is_text else _json_plain(raw)
-        )
+    sql = raw
+    if kind == "jsonl" and not (is_flat and read_as_text(rule)):
+        sql = _json_text(raw, is_whole=rule.target.kind == "whole") if is_text else _json_plain(raw)
         if rule.null:
             # Python spells these two in its own way when it compares them.
-            told = (
-                f"CASE WHEN json_type({raw}) IN ('BOOLEAN', 'DOUBLE') THEN {REFUSED} ELSE"
-                f" {told} END"
+            sql = (
+                f"CASE WHEN json_type({raw}) IN ('BOOLEAN', 'DOUBLE') THEN {REFUSED} ELSE {sql} END"
             )
     elif kind == "parquet" and is_text:
         # Lists, structs and blobs have a text of Python's own in the row-by-row way.
-        told = (
+        sql = (
             f"CASE WHEN typeof({raw}) IN ('VARCHAR', 'BIGINT', 'INTEGER', '\"NULL\"') THEN"
             f" CAST({raw} AS VARCHAR) ELSE {REFUSED} END"
         )
     if rule.target.column in ("output_text", "answer") or (kind == "parquet" and not is_text):
-        return told  # who writes nothing for an output has written an empty one
-    return f"nullif({told}, '')"
+        return sql  # who writes nothing for an output has written an empty one
+    return f"nullif({sql}, '')"
 
 
-def value_sql(rule: Rule, told: str, reasons: list[tuple[str, str]]) -> str:
+def value_sql(rule: Rule, stated: str, reasons: list[tuple[str, str]]) -> str:
     """SQL for one value; a meaningless value calls error().
 
     So that the row-by-row path names its line or the reason.
 
     Args:
         rule: the rule.
-        told: the column with the result of ``told_sql``.
+        stated: the column with the result of ``stated_sql``.
         reasons: (reason, condition) under which the value is NULL; added to.
     """
-    target, raw = rule.target, told
+    target, raw = rule.target, stated
     if rule.null:
         for word in rule.null:
             reasons.append(

@@ -145,11 +145,11 @@ def check_header(path: Path, header: list[str], found: list[Rule]) -> None:
         rule.source for rule in found if rule.source not in known and not _begins(rule, known)
     ]
     if absent:
-        told = ", ".join(repr_name(name) for name in header)[:300]
+        listed = ", ".join(repr_name(name) for name in header)[:300]
         raise IsocostError(
             f"has no column {', '.join(repr(name) for name in absent)}",
             where=f"{path}, header",
-            remedy=f"It has {told}; correct the names in the mapping",
+            remedy=f"It has {listed}; correct the names in the mapping",
         )
 
 

@@ -16,9 +16,9 @@ from isocost.axes.model import (
     CostAxis,
     DecodingShare,
     Kept,
-    NotTold,
     PerToken,
     TokenShare,
+    Unknown,
 )
 from isocost.axes.registry import all_axes
 from isocost.schema.frames import empty
@@ -184,14 +184,14 @@ def _with_reasons(cut: pl.DataFrame, is_cut: pl.Expr, whole: pl.DataFrame) -> pl
     for column, (axis, was_known) in lost.items():
         is_lost = pl.lit(marks & was_known) & pl.col(column).is_null()
         reason = NO_LAW if not isinstance(axis.cut, TokenShare) else axis.cut.otherwise
-        reason = axis.cut.reason if isinstance(axis.cut, NotTold) else reason
+        reason = axis.cut.reason if isinstance(axis.cut, Unknown) else reason
         if axis.own_reason is None:
             shared.append(pl.when(is_lost).then(pl.lit(f"{column}: {reason}")))
         else:
             name = axis.own_reason.name
             own.append(pl.when(is_lost).then(pl.lit(reason)).otherwise(pl.col(name)).alias(name))
-    told = pl.concat_list("costs_unknown_reasons", *shared).list.drop_nulls()
-    return cut.with_columns(told.alias("costs_unknown_reasons"), *own)
+    reasons = pl.concat_list("costs_unknown_reasons", *shared).list.drop_nulls()
+    return cut.with_columns(reasons.alias("costs_unknown_reasons"), *own)
 
 
 def cut_cost(axis: CostAxis) -> pl.Expr:
@@ -219,7 +219,7 @@ def cut_cost(axis: CostAxis) -> pl.Expr:
             if degree == 2:
                 lost = lost + pl.col(rise[1]) * (whole * whole - kept * kept)
             return cost - lost
-        case NotTold():
+        case Unknown():
             return pl.lit(None, pl.Float64)
 
 

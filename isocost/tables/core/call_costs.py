@@ -94,9 +94,9 @@ def device_count(info: Mapping[str, Any]) -> int | None:
     Args:
         info: a manifest's info, or the engine's resolved configuration.
     """
-    told = (info.get("engine") or {}).get("devices")
-    if isinstance(told, int):
-        return told
+    devices = (info.get("engine") or {}).get("devices")
+    if isinstance(devices, int):
+        return devices
     sizes: dict[str, int] = {}
 
     def walk(value: object) -> None:
@@ -119,8 +119,14 @@ def resolved_dtype(info: Mapping[str, Any], asked: str | None) -> str:
 
     The engine's where the sweep left it to the model (auto, or a server's).
     """
-    told = ((((info.get("engine") or {}).get("resolved") or {}).get("model")) or {}).get("dtype")
-    return str(told).removeprefix("torch.") if asked in ("auto", None) and told else asked or ""
+    resolved = ((((info.get("engine") or {}).get("resolved") or {}).get("model")) or {}).get(
+        "dtype"
+    )
+    return (
+        str(resolved).removeprefix("torch.")
+        if asked in ("auto", None) and resolved
+        else asked or ""
+    )
 
 
 def add_costs(
@@ -258,11 +264,13 @@ def _with_axes(
 ) -> pl.DataFrame:
     """The rows with the columns of computed axes, and with the reasons of those that are NULL."""
     columns, found = computed(part, cards, axes)
-    told = []
+    reasons = []
     for axis in axes:
         card = next((lacking[kind] for kind in axis.needs_cards if kind in lacking), None)
         reason = card or found.get(axis.name) or unknown_reason(axis)
-        told.append(pl.when(pl.col(axis.column).is_null()).then(pl.lit(f"{axis.column}: {reason}")))
+        reasons.append(
+            pl.when(pl.col(axis.column).is_null()).then(pl.lit(f"{axis.column}: {reason}"))
+        )
     words = [
         pl.lit(None, pl.String).alias(field.name)
         for axis in axes
@@ -272,7 +280,7 @@ def _with_axes(
     return (
         part.drop(columns.columns, strict=False)
         .hstack(columns)
-        .with_columns(*words, pl.concat_list(REASONS, *told).list.drop_nulls().alias(REASONS))
+        .with_columns(*words, pl.concat_list(REASONS, *reasons).list.drop_nulls().alias(REASONS))
     )
 
 
@@ -326,16 +334,16 @@ def _device_seconds(calls: pl.DataFrame, runs: Runs) -> pl.DataFrame:
         except IsocostError:  # nothing took any time
             reasons[timed["row"].to_numpy()] = "the run took no time"
     column = pl.Series("device_s", seconds).fill_nan(None)
-    told = pl.Series("told", reasons, pl.String)
-    return calls.with_columns(column, told).pipe(_told, "device_s")
+    reason = pl.Series("reason", reasons, pl.String)
+    return calls.with_columns(column, reason).pipe(_with_reason, "device_s")
 
 
-def _told(calls: pl.DataFrame, axis: str) -> pl.DataFrame:
-    """Move the reason in ``told`` to the list of reasons if the axis is NULL."""
-    reason = pl.when(pl.col(axis).is_null()).then(pl.concat_str(pl.lit(f"{axis}: "), "told"))
+def _with_reason(calls: pl.DataFrame, axis: str) -> pl.DataFrame:
+    """Move the reason in ``reason`` to the list of reasons if the axis is NULL."""
+    reason = pl.when(pl.col(axis).is_null()).then(pl.concat_str(pl.lit(f"{axis}: "), "reason"))
     return calls.with_columns(
         pl.concat_list(REASONS, reason).list.drop_nulls().alias(REASONS)
-    ).drop("told")
+    ).drop("reason")
 
 
 def _money(
@@ -354,9 +362,9 @@ def _money(
             .with_columns(
                 pl.when(known).then(pl.lit(method, pl.String)).alias("cost_method"),
                 pl.when(known).then(pl.lit(card, pl.String)).alias("price_card"),
-                pl.lit(reason).alias("told"),
+                pl.lit(reason).alias("reason"),
             )
-            .pipe(_told, "cost_usd")
+            .pipe(_with_reason, "cost_usd")
         )
     if not parts:
         return _without_rows(calls, (PRICE,))

@@ -96,7 +96,7 @@ def _point(item: PlannedPoint, session_id: str, counts: tuple[int, int]) -> dict
         "max_tokens": point.budget.max_tokens,
         "seed": point.seed,
         "engine": engine.engine,
-        **_told_settings(engine),
+        **_stated_settings(engine),
         "engine_options": canonical_json(engine.options),
         "samples_planned_per_problem": item.samples_per_problem,
         "samples_planned": wanted,
@@ -118,7 +118,7 @@ _SETTINGS = {
 }
 
 
-def _told_settings(engine: EngineConfig) -> dict[str, Any]:
+def _stated_settings(engine: EngineConfig) -> dict[str, Any]:
     """Columns of the engine's settings.
 
     NULL for one that has no effect on this engine, such as the cache of a server.
@@ -142,7 +142,7 @@ def problems_frame(samples: pl.DataFrame, problems: Mapping[str, Problem]) -> pl
     rows = []
     for row in grouped.iter_rows(named=True):
         problem = problems.get(row["problem_id"])
-        told = (
+        stated = (
             {}
             if problem is None
             else {
@@ -151,7 +151,7 @@ def problems_frame(samples: pl.DataFrame, problems: Mapping[str, Problem]) -> pl
             }
         )
         metadata = None if problem is None else canonical_json(dict(problem.metadata))
-        rows.append({**row, **told, "metadata": metadata, "source": "generated"})
+        rows.append({**row, **stated, "metadata": metadata, "source": "generated"})
     return _frame(rows, "core_problems")
 
 
@@ -166,14 +166,14 @@ def sessions_frame(
 
     One for each run, from its manifest and its rows; a run without a manifest is marked.
     """
-    told = {(_get(m, "session_id"), _get(m, "run_id")): m for m in manifests}
+    manifest_of = {(_get(m, "session_id"), _get(m, "run_id")): m for m in manifests}
     runs = {
         (session, run): int(attempt)
         for session, run, attempt in calls.select("session_id", "run_id", "attempt")
         .unique()
         .iter_rows()
     }
-    runs.update({key: int(_get(m, "attempt") or 1) for key, m in told.items()})
+    runs.update({key: int(_get(m, "attempt") or 1) for key, m in manifest_of.items()})
     by_id = {session.session_id: session for session in sessions}
     counted = _call_counts(calls)
     tallied = _sample_counts(samples)
@@ -194,8 +194,8 @@ def sessions_frame(
             "source": "generated",
             "engine": session.engine.engine if session else None,
             "model_variant": session.engine.model.name if session else None,
-            **_from_manifest(told.get(key), session.engine.engine if session else None),
-            **_joules(joules.get(key), told.get(key)),
+            **_from_manifest(manifest_of.get(key), session.engine.engine if session else None),
+            **_joules(joules.get(key), manifest_of.get(key)),
             **_load(loads.get(key)),
             **counted.get(key, {"rows_total": 0, "rows_warmup": 0, "rows_superseded": 0}),
             **tallied.get(key, _NO_SAMPLES),
@@ -203,7 +203,7 @@ def sessions_frame(
         if row.get("window_s") and row.get("output_tokens") is not None:
             row["output_tokens_per_s"] = row["output_tokens"] / row["window_s"]
         reasons = [_BAD_STATUS[row["status"]]] if row["status"] in _BAD_STATUS else []
-        reasons += ["no_manifest"] if key not in told else []
+        reasons += ["no_manifest"] if key not in manifest_of else []
         reasons += ["no_valid_samples"] if row["samples_total"] and not row["samples_valid"] else []
         rows.append({**row, "invalid_reasons": sorted(reasons), "is_valid": not reasons})
     return _frame(rows, "core_sessions")
@@ -341,8 +341,8 @@ def _joules(row: Mapping[str, Any] | None, manifest: Any) -> dict[str, Any]:
     telemetry = (
         ((_get(manifest, "info") or {}).get("telemetry") or {}) if manifest is not None else {}
     )
-    told = telemetry.get("unknown_reason") if isinstance(telemetry, Mapping) else None
-    reason = (row or {}).get("energy_unknown_reason") or told or "no_power_source"
+    stated = telemetry.get("unknown_reason") if isinstance(telemetry, Mapping) else None
+    reason = (row or {}).get("energy_unknown_reason") or stated or "no_power_source"
     return {"energy_j": None, "energy_method": None, "energy_unknown_reason": str(reason)}
 
 

@@ -75,7 +75,7 @@ def imported_metrics_frame(raw: pl.DataFrame, points: pl.DataFrame) -> pl.DataFr
         return empty("core_imported_metrics")
     named = _of_points(numbers, points)
     split = {text: name_and_statistic(text) for text in numbers["metric_name"].unique()}
-    told = (
+    metric = (
         pl.col("null_reasons")
         .list.eval(pl.element().filter(pl.element().str.starts_with("metric_value:")))
         .list.first()
@@ -106,7 +106,7 @@ def imported_metrics_frame(raw: pl.DataFrame, points: pl.DataFrame) -> pl.DataFr
         pl.when(~is_known)
         .then(
             pl.coalesce(
-                told.str.strip_prefix("metric_value:"),
+                metric.str.strip_prefix("metric_value:"),
                 "energy_unknown_reason",
                 pl.lit("not_in_source"),
             )

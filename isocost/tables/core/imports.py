@@ -261,8 +261,8 @@ def _problem_id(row: dict[str, Any], verifier: str | None) -> str:
     own = [name for name in (row["problem_source_id"], question) if name is not None] or [
         row["problem_text"] or row["source_file"]
     ]
-    told = [] if row["reference"] is None else [row["reference"]]
-    return f"{row['task']}-" + sha256_hex([row["task_version"], *own, *told], 12)
+    reference = [] if row["reference"] is None else [row["reference"]]
+    return f"{row['task']}-" + sha256_hex([row["task_version"], *own, *reference], 12)
 
 
 def _problems(rows: pl.DataFrame, verifier: str | None) -> dict[str, Problem]:
@@ -270,8 +270,8 @@ def _problems(rows: pl.DataFrame, verifier: str | None) -> dict[str, Problem]:
     if verifier is None:
         return {}
     found = {}
-    told = rows.filter(pl.col("reference").is_not_null()).unique("problem_id", maintain_order=True)
-    for row in told.select(
+    known = rows.filter(pl.col("reference").is_not_null()).unique("problem_id", maintain_order=True)
+    for row in known.select(
         "problem_id", "task", "problem_text", "reference", "cluster_id"
     ).iter_rows(named=True):
         found[row["problem_id"]] = Problem(

@@ -78,14 +78,14 @@ def points_frame(samples: pl.DataFrame, verifier: str | None) -> pl.DataFrame:
 
 
 def _sampling(text: str | None) -> dict[str, Any]:
-    told = json.loads(text) if text else {}
+    stated = json.loads(text) if text else {}
     found: dict[str, Any] = {}
     for name, aliases in _SAMPLING.items():
         value = next(
             (
-                told[alias]
+                stated[alias]
                 for alias in aliases
-                if isinstance(told, dict) and told.get(alias) is not None
+                if isinstance(stated, dict) and stated.get(alias) is not None
             ),
             None,
         )

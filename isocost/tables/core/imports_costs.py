@@ -34,7 +34,7 @@ def _with_price_of_a_token(rows: pl.DataFrame) -> pl.DataFrame:
     Per point.
     """
     name = find("cost_usd").rise[0].name
-    told = rows.filter(
+    known = rows.filter(
         "is_valid",
         *(pl.col(column).is_not_null() for column in ("prompt_tokens", "cost_usd")),
         pl.col("output_tokens") > 0,
@@ -46,7 +46,7 @@ def _with_price_of_a_token(rows: pl.DataFrame) -> pl.DataFrame:
             part["cached_tokens"].fill_null(0),
             part["cost_usd"],
         )
-        for (point_id,), part in told.group_by("point_id")
+        for (point_id,), part in known.group_by("point_id")
     }
     if not prices:
         return rows

@@ -257,17 +257,19 @@ def calls_judged_by_physics(calls: pl.DataFrame) -> pl.DataFrame:
 
 
 def _applied(frame: pl.DataFrame, rules: tuple[Rule, ...], *, has_kinds: bool) -> pl.DataFrame:
-    told: list[str] = []
+    added: list[str] = []
     for rule in rules:
         is_judged = pl.col("record_kind").is_in(rule.kinds) if has_kinds else pl.lit(True)
         marked = frame.with_columns((rule.broken.fill_null(False) & is_judged).alias("_hit"))
         if not marked["_hit"].any():
             continue
-        words = {f"_told{len(told) + number}": word for number, word in enumerate(_told(rule))}
+        words = {
+            f"_reason{len(added) + number}": word for number, word in enumerate(_reasons(rule))
+        }
         frame = marked.with_columns(*_changes(rule), **words).drop("_hit")
-        told += words
-    reasons = pl.concat_list(told).list.drop_nulls() if told else pl.lit([], pl.List(pl.String))
-    return frame.with_columns(reasons.alias(REASONS)).drop(told)
+        added += words
+    reasons = pl.concat_list(added).list.drop_nulls() if added else pl.lit([], pl.List(pl.String))
+    return frame.with_columns(reasons.alias(REASONS)).drop(added)
 
 
 def _changes(rule: Rule) -> list[pl.Expr]:
@@ -289,7 +291,7 @@ def _changes(rule: Rule) -> list[pl.Expr]:
     return changed
 
 
-def _told(rule: Rule) -> list[pl.Expr]:
+def _reasons(rule: Rule) -> list[pl.Expr]:
     """The reason for each column that had a value: a NULL value has not changed."""
     return [
         pl.when(pl.col("_hit") & pl.col(name).is_not_null()).then(pl.lit(f"{name}: {rule.code}"))

@@ -511,14 +511,14 @@ def _first_and_next_token() -> list[pl.Expr]:
         .then(pl.lit("all tokens came at once"))
         .otherwise(pl.lit("the times or tokens of a call are not known"))
     )
-    told = [
+    reasons = [
         pl.when(value.is_null()).then(pl.concat_str(pl.lit(f"{name}: "), why))
         for name, value, why in (("ttft_s", ttft, why_ttft), ("inter_token_s", gap, why_gap))
     ]
     return [
         ttft.alias("ttft_s"),
         gap.alias("inter_token_s"),
-        pl.concat_list(REASONS, *told).list.drop_nulls().alias(REASONS),
+        pl.concat_list(REASONS, *reasons).list.drop_nulls().alias(REASONS),
     ]
 
 

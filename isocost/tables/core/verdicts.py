@@ -125,9 +125,9 @@ class Verdicts:
     def _key(self, kind: str, problem: Problem, *texts: str | None) -> str:
         """Hash of everything that the result depends on, every text with its length."""
         if problem.problem_id not in self._problems:
-            told = canonical_json([problem.task, problem.cluster_id, dict(problem.metadata)])
+            facts = canonical_json([problem.task, problem.cluster_id, dict(problem.metadata)])
             self._problems[problem.problem_id] = _digest(
-                "problem", problem.verifier, problem.question, problem.reference, told
+                "problem", problem.verifier, problem.question, problem.reference, facts
             )
         return _digest(kind, self._problems[problem.problem_id], *texts)
 

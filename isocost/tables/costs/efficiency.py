@@ -139,8 +139,10 @@ def _by_other_rules(
 
 
 def _unknown_energy(part: pl.DataFrame) -> Row:
-    told = part["energy_unknown_reason"].drop_nulls()
-    return {"energy_unknown_reason": told[0] if len(told) else "energy or latency is not known"}
+    reasons = part["energy_unknown_reason"].drop_nulls()
+    return {
+        "energy_unknown_reason": reasons[0] if len(reasons) else "energy or latency is not known"
+    }
 
 
 def _intelligence_row(part: pl.DataFrame) -> Row:
@@ -302,10 +304,10 @@ def _energy(part: pl.DataFrame) -> Row:
     methods = part["energy_method"].unique()
     if part["energy_j"].null_count() == 0 and len(methods) == 1:
         return {"energy_j_per_sample": mean(part["energy_j"]), "energy_method": methods[0]}
-    told = part["energy_unknown_reason"].drop_nulls()
+    reasons = part["energy_unknown_reason"].drop_nulls()
     return {
-        "energy_unknown_reason": told[0]
-        if len(told)
+        "energy_unknown_reason": reasons[0]
+        if len(reasons)
         else "energy from different methods is not averaged"
     }
 

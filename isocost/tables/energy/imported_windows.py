@@ -36,12 +36,12 @@ def imported_windows(raw: pl.DataFrame) -> pl.DataFrame:
         raw: rows of raw_imports, checked by physics.
     """
     is_stated = (pl.col("record_kind") == "aggregate") & (pl.col("metric_name") == WINDOW)
-    is_told = is_stated | (pl.col("record_kind") == "telemetry")
-    runs = raw.filter(is_told).select("import_id", "source_run").unique()
+    is_reported = is_stated | (pl.col("record_kind") == "telemetry")
+    runs = raw.filter(is_reported).select("import_id", "source_run").unique()
     several = {
         import_id for import_id, count in runs.group_by("import_id").len().iter_rows() if count > 1
     }
-    wanted = raw.filter(is_told | (pl.col("record_kind") == "request"))
+    wanted = raw.filter(is_reported | (pl.col("record_kind") == "request"))
     held = wanted.join(runs, on=["import_id", "source_run"], how="semi", nulls_equal=True).sort(
         "import_id", "record_index"
     )

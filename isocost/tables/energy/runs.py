@@ -31,17 +31,17 @@ def build_run_energy(windows: pl.DataFrame, manifests: Iterable[Any]) -> pl.Data
         for m in manifests
     }
     whole = windows.filter(pl.col("window_kind") == "measured")
-    told = [said.get(run) for run in whole.select("session_id", "run_id").iter_rows()]
+    reasons = [said.get(run) for run in whole.select("session_id", "run_id").iter_rows()]
     is_known = pl.col("energy_j").is_not_null()
     is_unsampled = pl.col("energy_source") == "none"
     return (
-        whole.with_columns(pl.Series("told", told, pl.String))
+        whole.with_columns(pl.Series("run_reason", reasons, pl.String))
         .with_columns(
             pl.when(is_known)
             .then(pl.concat_str("energy_source", pl.lit("_"), "energy_measure"))
             .alias("energy_method"),
             pl.when(is_unsampled)
-            .then(pl.coalesce("told", "energy_unknown_reason"))
+            .then(pl.coalesce("run_reason", "energy_unknown_reason"))
             .otherwise("energy_unknown_reason")
             .alias("energy_unknown_reason"),
         )

@@ -86,10 +86,10 @@ def idle_stretches(manifests: Iterable[Any]) -> dict[Run, tuple[float, float]]:
 
     From ``info.telemetry.idle_s``.
     """
-    told = {
+    stretches = {
         (m.session_id, m.run_id): (m.info.get("telemetry") or {}).get("idle_s") for m in manifests
     }
-    return {run: (float(ends[0]), float(ends[1])) for run, ends in told.items() if ends}
+    return {run: (float(ends[0]), float(ends[1])) for run, ends in stretches.items() if ends}
 
 
 def source_reasons(manifests: Iterable[Any]) -> dict[Run, str]:
@@ -97,11 +97,11 @@ def source_reasons(manifests: Iterable[Any]) -> dict[Run, str]:
 
     From ``info.telemetry.unknown_reason``.
     """
-    told = {
+    reasons = {
         (m.session_id, m.run_id): (m.info.get("telemetry") or {}).get("unknown_reason")
         for m in manifests
     }
-    return {run: str(reason) for run, reason in told.items() if reason}
+    return {run: str(reason) for run, reason in reasons.items() if reason}
 
 
 def _samples_of(raw_telemetry: pl.DataFrame, run: Run) -> pl.DataFrame:

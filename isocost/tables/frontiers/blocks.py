@@ -252,8 +252,10 @@ def cluster_labels(clusters: pl.DataFrame | None) -> dict[str, str]:
     """
     if clusters is None:
         return {}
-    told = clusters.select("problem_id", "cluster_id").drop_nulls().sort("problem_id", "cluster_id")
-    return dict(told.unique("problem_id", keep="first", maintain_order=True).iter_rows())
+    named = (
+        clusters.select("problem_id", "cluster_id").drop_nulls().sort("problem_id", "cluster_id")
+    )
+    return dict(named.unique("problem_id", keep="first", maintain_order=True).iter_rows())
 
 
 def task_seed(seed: int, task: str) -> int:
@@ -286,12 +288,12 @@ def with_configuration(outcomes: pl.DataFrame, points: pl.DataFrame | None) -> p
         outcomes: out_strategy_outcomes.
         points: core_points; without it, only model and prompt of a point are known.
     """
-    told = [
+    columns = [
         name
         for name in ("point_id", "point_ids", "task", "model_variant", "prompt")
         if name in outcomes.columns
     ]
-    known = outcomes.select(told).unique("point_id", keep="first", maintain_order=True)
+    known = outcomes.select(columns).unique("point_id", keep="first", maintain_order=True)
     if points is None:
         points = known
     elif "task" not in points.columns:

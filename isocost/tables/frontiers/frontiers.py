@@ -173,8 +173,8 @@ def frontier_frames(
     blocks = task_blocks(
         outcomes, problems, axes, draws=draws, seed=seed, clusters=clusters, places=places
     )
-    means, told = task_means(blocks, axes)
-    yield "out_task_means", told
+    means, memberships = task_means(blocks, axes)
+    yield "out_task_means", memberships
     blocks = [] if only_over_tasks else blocks
     for block in (*blocks, *means):
         yield from _block_frames(block, axes)
@@ -427,10 +427,10 @@ def _points_frame(block: Block, picture: _Picture) -> pl.DataFrame:
     firsts = grouped["outcome_id"].list.first().gather(groups)
     # Every member of a small group lists all of it; in a large one only the first does, because n
     # members would store n x n names.
-    told = outcomes["outcome_id"] == firsts
-    told |= grouped["outcome_id"].list.len().gather(groups) <= MOST_COPIES
-    held = outcomes.select(group=pl.Series(groups), told=told).with_columns(
-        pl.when("told").then("group").otherwise(grouped.height).alias("place")
+    is_listed = outcomes["outcome_id"] == firsts
+    is_listed |= grouped["outcome_id"].list.len().gather(groups) <= MOST_COPIES
+    held = outcomes.select(group=pl.Series(groups), is_listed=is_listed).with_columns(
+        pl.when("is_listed").then("group").otherwise(grouped.height).alias("place")
     )
     none = pl.Series([[]], dtype=pl.List(pl.String))
     copies = pl.concat([grouped["outcome_id"], none]).gather(held["place"])

@@ -216,7 +216,7 @@ def _reference(view: _View) -> list[float]:
 
 
 def _headed(frame: pl.DataFrame, block: Block, view: _View, name: str) -> pl.DataFrame:
-    told = {
+    head = {
         "task": block.task,
         "frontier_kind": block.kind,
         "quality_measure": "accuracy",
@@ -232,5 +232,5 @@ def _headed(frame: pl.DataFrame, block: Block, view: _View, name: str) -> pl.Dat
     schema = empty(name).schema
     tasks = pl.concat_list([pl.lit(task) for task in block.tasks]).alias("tasks")
     return frame.with_columns(
-        tasks, *(pl.lit(value).alias(column) for column, value in told.items())
+        tasks, *(pl.lit(value).alias(column) for column, value in head.items())
     ).select(pl.col(c).cast(schema[c]) for c in schema)

@@ -30,7 +30,7 @@ _MOST_NEAR = 64
 _KEY = ("model_variant", "prompt", "strategy", "strategy_kind", "budget", "parameters", "settings")
 _Key = tuple[Any, ...]
 """Values of the columns ``_KEY``, or of some of them."""
-_TOLD = ("model_variant", "prompt", "settings")
+_NAMING = ("model_variant", "prompt", "settings")
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def task_means(blocks: Sequence[Block], axes: Sequence[str]) -> tuple[list[Block
     first = next(
         (_tasks(by_kind[kind], found[0][0]) for kind, found in chosen.items() if found[0]), ()
     )
-    means, told = [], []
+    means, memberships = [], []
     for kind, mine in by_kind.items():
         sets, holders = chosen[kind]
         named = [(mean_name(_tasks(mine, each), first), each) for each in sets]
@@ -71,10 +71,12 @@ def task_means(blocks: Sequence[Block], axes: Sequence[str]) -> tuple[list[Block
             _mean(name, [mine[place] for place in each.members], each.keys, axes)
             for name, each in named
         ]
-        told += [_told(place, mine, holders, named) for place in range(len(mine))]
+        memberships += [_membership(place, mine, holders, named) for place in range(len(mine))]
     schema = empty("out_task_means").schema
     return means, (
-        pl.DataFrame(told, schema=schema, orient="row") if told else empty("out_task_means")
+        pl.DataFrame(memberships, schema=schema, orient="row")
+        if memberships
+        else empty("out_task_means")
     )
 
 
@@ -133,7 +135,7 @@ def _mean(name: str, blocks: Sequence[Block], keys: Sequence[_Key], axes: Sequen
         pl.Series("outcome_id", hashes), pl.concat_list(ids).alias("member_outcome_ids")
     ).sort("outcome_id")
     joined = joined.join(
-        _names(joined), on=list(_TOLD), how="left", nulls_equal=True, maintain_order="left"
+        _names(joined), on=list(_NAMING), how="left", nulls_equal=True, maintain_order="left"
     )
     rows = [joined[f"row_{number}"].to_numpy() for number in range(len(blocks))]
     everywhere = pl.concat([block.outcomes.select(_KEY) for block in blocks]).unique().height
@@ -178,17 +180,17 @@ def _names(outcomes: pl.DataFrame) -> pl.DataFrame:
 
     It joins points of several tasks.
     """
-    told = outcomes.select(_TOLD).unique().sort(_TOLD, nulls_last=True)
+    shown = outcomes.select(_NAMING).unique().sort(_NAMING, nulls_last=True)
     members = {
         (row, place): (
             each
             | {
                 name: value
-                for name, value in zip(_TOLD, row, strict=True)
+                for name, value in zip(_NAMING, row, strict=True)
                 if name != "settings" and value and alone
             }
         )
-        for row in told.iter_rows()
+        for row in shown.iter_rows()
         for steps in [json.loads(row[2] or "[{}]")]
         for alone in [len(steps) == 1]
         for place, each in enumerate(steps)
@@ -198,13 +200,13 @@ def _names(outcomes: pl.DataFrame) -> pl.DataFrame:
     spelt: dict[_Key, list[str]] = {}
     for (row, _), each in members.items():
         spelt.setdefault(row, []).append(names[json.dumps(each, sort_keys=True)])
-    schema = {**told.schema, "configuration": pl.String}
+    schema = {**shown.schema, "configuration": pl.String}
     return pl.DataFrame(
         [(*row, " → ".join(parts)) for row, parts in spelt.items()], schema=schema, orient="row"
     )
 
 
-def _told(
+def _membership(
     place: int,
     blocks: Sequence[Block],
     held: dict[_Key, tuple[int, ...]],
@@ -266,9 +268,9 @@ def _settings(block: Block) -> dict[str, dict[str, Any]]:
     """Settings of a block's configurations, with the model and prompt that every outcome names."""
     found = {}
     for model, prompt, text in (
-        block.outcomes.select(_TOLD)
+        block.outcomes.select(_NAMING)
         .unique()
-        .sort(_TOLD, nulls_last=True)
+        .sort(_NAMING, nulls_last=True)
         .head(_MOST_NEAR)
         .iter_rows()
     ):

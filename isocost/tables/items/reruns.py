@@ -81,12 +81,12 @@ def build_reproducibility(
     """
     runs = _greedy_runs(scored(samples), points, sessions)
     if tokens is not None:
-        told = tokens.select(
+        answers = tokens.select(
             "sample_id",
             "output_token_ids",
             *(c for c in ("token_logprobs",) if c in tokens.columns),
         )
-        runs = runs.join(told, on="sample_id", how="left", maintain_order="left")
+        runs = runs.join(answers, on="sample_id", how="left", maintain_order="left")
     rows = []
     for varied in (*DIMENSIONS, "repeat", "any"):
         moving = DIMENSIONS.get(varied, () if varied == "repeat" else _RUNTIME)
@@ -122,9 +122,9 @@ def _greedy_runs(
         "max_num_batched_tokens",
         "dtype",
     ]
-    told = greedy.select(wanted).join(_latest(sessions), on="session_id", how="left")
+    placed = greedy.select(wanted).join(_latest(sessions), on="session_id", how="left")
     valid = samples.filter(pl.col("is_valid")).join(
-        told, on=["point_id", "session_id"], how="inner"
+        placed, on=["point_id", "session_id"], how="inner"
     )
     return valid.sort("sample_id").with_columns(
         pl.format("{}/{}/{}", "point_id", "session_id", "sample_index").alias("run")
@@ -473,12 +473,12 @@ def _tested(drafts: list[_Draft]) -> list[dict[str, Any]]:
             mine, found.low, found.high, found.p_value, strict=True
         ):
             draft.row |= {"difference_low": float(low), "difference_high": float(high)}
-            told = (
+            tested = (
                 {"undefined_reason": "every problem changed by the same amount"}
                 if np.isnan(p_value)
                 else {"p_value": float(p_value)}
             )
-            draft.row |= told
+            draft.row |= tested
     return [draft.row for draft in drafts]
 
 

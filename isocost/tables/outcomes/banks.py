@@ -271,10 +271,10 @@ def _reasons(valid: pl.DataFrame, methods: Mapping[str, str | float | None]) -> 
     """
     found: dict[str, str] = {}
     if "costs_unknown_reasons" in valid.columns:
-        told = (
+        listed = (
             valid["costs_unknown_reasons"].explode(empty_as_null=False).drop_nulls().unique().sort()
         )
-        for axis, _, reason in (str(text).partition(": ") for text in told):
+        for axis, _, reason in (str(text).partition(": ") for text in listed):
             found.setdefault(axis, reason)
     for axis in _AXES:
         if axis.own_reason is not None and axis.own_reason.name in valid.columns:

@@ -483,14 +483,14 @@ def _cost_reasons(
     """
     found, facts = {}, one.facts
     for axis in (axis for axis, mean in means.items() if mean is None):
-        told = [f.reasons[axis] for f in facts if axis in f.reasons]
+        reasons = [f.reasons[axis] for f in facts if axis in f.reasons]
         unlike = axis in METHODS and len({f.methods[axis] for f in facts}) > 1
         own = "values from different methods are not added up" if unlike else NOT_MEASURED
         found[axis] = (
             UNDEFINED
             if not is_defined
-            else told[0]
-            if told
+            else reasons[0]
+            if reasons
             else one.replay.unknown_costs.get(axis, own)
         )
     return {

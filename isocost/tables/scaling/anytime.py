@@ -168,13 +168,13 @@ def _elasticity_frames(block: Block, confidence: float) -> list[pl.DataFrame]:
             ),
         }
         schema = empty("out_token_elasticity").schema
-        told = part.select(
+        head = part.select(
             "outcome_id", "model_variant", "point_id", "prompt", "strategy", "budget"
         )
         made = [pl.Series(name, values, dtype=schema[name]) for name, values in columns.items()]
         literals = [pl.lit(value, dtype=schema[name]).alias(name) for name, value in shared.items()]
         frames.append(
-            told.with_columns(*made, *literals).select(
+            head.with_columns(*made, *literals).select(
                 pl.col(name).cast(kind) for name, kind in schema.items()
             )
         )

@@ -100,9 +100,9 @@ def run_isolated(program: str, tests: str = "", limits: Limits | None = None) ->
     if lacking:
         return Outcome("isolation_unavailable", "; ".join(item.what for item in lacking)[:300])
     limits = limits or Limits()
-    told = (limits.cpu_s, limits.memory_bytes, limits.file_bytes)
+    sizes = (limits.cpu_s, limits.memory_bytes, limits.file_bytes)
     deadline = time.monotonic() + limits.wall_s
-    with _Room("answerer", told, deadline) as answer, _judge(told, deadline) as judge:
+    with _Room("answerer", sizes, deadline) as answer, _judge(sizes, deadline) as judge:
         try:
             job = {"program": _sendable(program), "tests": _sendable(tests)}
             judge.send(json.dumps(job).encode(), b"\1")

@@ -93,13 +93,13 @@ def missing() -> tuple[Missing, ...]:
         found.append(Missing("libseccomp is not installed", "Install it: apt install libseccomp2"))
     if found:
         return tuple(found)
-    told = _trial()
+    failure = _trial()
     return (
         Missing(
-            f"a sandbox cannot be built here: {told}",
+            f"a sandbox cannot be built here: {failure}",
             "Allow unprivileged user namespaces, or run outside the container",
         ),
-    ) * bool(told)
+    ) * bool(failure)
 
 
 def _trial() -> str:

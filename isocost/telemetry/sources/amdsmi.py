@@ -88,10 +88,10 @@ class AmdSmiSource(PowerSource):
         placed = []
         for index, handle in enumerate(handles):
             gpu = _Gpu(str(self._smi.amdsmi_get_gpu_device_uuid(handle)), handle)
-            told = self._get("enumeration", gpu, "amdsmi_get_gpu_enumeration_info") or {}
+            found = self._get("enumeration", gpu, "amdsmi_get_gpu_enumeration_info") or {}
             # HIP numbers GPUs in its own order.
-            number = _number(told.get("hip_id"))
-            hip_uuid = str(told.get("hip_uuid") or "")
+            number = _number(found.get("hip_id"))
+            hip_uuid = str(found.get("hip_uuid") or "")
             placed.append((index if number is None else number, hip_uuid, gpu))
         gpus = _visible(sorted(placed, key=lambda item: item[0]), environment)
         if count is not None:
@@ -155,18 +155,18 @@ class AmdSmiSource(PowerSource):
 
     def _power(self, gpu: _Gpu) -> tuple[float | None, float | None]:
         """Instantaneous watts (MI300 and later) and averaged ones (before)."""
-        told = self._get("power", gpu, "amdsmi_get_power_info") or {}
+        found = self._get("power", gpu, "amdsmi_get_power_info") or {}
         instant, average = (
-            _number(told.get(f"{kind}_socket_power")) for kind in ("current", "average")
+            _number(found.get(f"{kind}_socket_power")) for kind in ("current", "average")
         )
         # "socket_power" is either of the two: it adds no information if the others exist.
         if instant is None and average is None:
-            instant = _number(told.get("socket_power"))
+            instant = _number(found.get("socket_power"))
         return instant, average
 
     def _joules(self, gpu: _Gpu) -> float | None:
-        told = self._get("energy_counter", gpu, "amdsmi_get_energy_count") or {}
-        ticks, microjoules = _first(told, _COUNTERS), _number(told.get("counter_resolution"))
+        found = self._get("energy_counter", gpu, "amdsmi_get_energy_count") or {}
+        ticks, microjoules = _first(found, _COUNTERS), _number(found.get("counter_resolution"))
         if ticks is None or not microjoules:
             return None
         return joules_from_uj(ticks * microjoules)
@@ -198,11 +198,11 @@ class AmdSmiSource(PowerSource):
 
     def _reasons(self, gpu: _Gpu) -> tuple[str, ...] | None:
         """Why the GPU is slowed; only MI300 and later report it, and the driver is slow."""
-        told = self._get("violations", gpu, "amdsmi_get_violation_status")
+        found = self._get("violations", gpu, "amdsmi_get_violation_status")
         known = {
-            reason: told[field]
+            reason: found[field]
             for field, reason in _VIOLATIONS.items()
-            if told is not None and isinstance(told.get(field), bool)
+            if found is not None and isinstance(found.get(field), bool)
         }
         return tuple(reason for reason, active in known.items() if active) if known else None
 
@@ -275,8 +275,8 @@ def _number(value: Any) -> float | None:
     return float(value)
 
 
-def _first(told: Mapping[str, Any], names: tuple[str, ...]) -> float | None:
-    return next((n for n in (_number(told.get(name)) for name in names) if n is not None), None)
+def _first(values: Mapping[str, Any], names: tuple[str, ...]) -> float | None:
+    return next((n for n in (_number(values.get(name)) for name in names) if n is not None), None)
 
 
 def _text(value: Any) -> str | None:

@@ -137,7 +137,7 @@ def test_what_the_payload_tells_is_the_reason(tmp_path: Path) -> None:
     script = "import sys; open(sys.argv[1], 'w').write('no driver'); sys.exit(2)"
     place = kit(tmp_path / "kit")
     (place / "work/logs").mkdir(parents=True)
-    assert run(part("p", "-c", script, "{out}/told.txt"), place, 30) == ("failed", "no driver")
+    assert run(part("p", "-c", script, "{out}/error.txt"), place, 30) == ("failed", "no driver")
 
 
 def test_exit_codes_say_whether_parts_are_left(tmp_path: Path, capsys) -> None:

@@ -14,7 +14,7 @@ from isocost.engines.protocol import engine_class
 def test_what_an_engine_lacks_it_hands_out_none_of(name: str) -> None:
     engine = object.__new__(engine_class(name))  # as before its constructor: it knows nothing yet
     declared = capabilities_of(name)
-    if not declared.tells_prompt_lengths:
+    if not declared.reports_prompt_lengths:
         assert engine.prompt_lengths([[{"role": "user", "content": "1"}]]) is None
     if not declared.has_steps:
         assert engine.drain_steps() == []

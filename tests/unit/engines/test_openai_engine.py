@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isocost.engines.openai import OpenAiEngine, finish_reason, told_by
+from isocost.engines.openai import OpenAiEngine, error_message, finish_reason
 from isocost.engines.protocol import Completion, EngineSettings, Request
 from isocost.errors import IsocostError
 from isocost.schema.registry import table
@@ -263,12 +263,12 @@ def test_no_word_of_a_server_leaves_our_vocabulary(told):
     ],
 )
 def test_a_refusal_is_told_in_one_line(body, said):
-    assert told_by(body) == said
+    assert error_message(body) == said
 
 
 @given(st.text())
 def test_a_refusal_is_one_short_line_whatever_the_server_sends(body):
-    said = told_by(body)
+    said = error_message(body)
     assert len(said) <= 300 and "\n" not in said
 
 

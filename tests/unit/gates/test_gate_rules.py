@@ -163,8 +163,8 @@ def test_a_table_that_breaks_its_definition_stops_its_session(
 @pytest.mark.parametrize(
     ("column", "owes", "code"),
     [
-        ("engine_version", "tells_version", "engine_version_is_known"),
-        ("resolved_engine", "tells_configuration", "resolved_configuration_is_known"),
+        ("engine_version", "reports_version", "engine_version_is_known"),
+        ("resolved_engine", "reports_configuration", "resolved_configuration_is_known"),
     ],
 )
 def test_an_engine_owes_what_it_declares_and_no_more(

@@ -28,9 +28,9 @@ class ScriptedEngine:
         computes_here=False,
         has_steps=False,
         counts_cached_tokens=False,
-        tells_prompt_lengths=False,
-        tells_configuration=False,
-        tells_version=False,
+        reports_prompt_lengths=False,
+        reports_configuration=False,
+        reports_version=False,
         continues_tokens=True,
         scores_choices=True,
     )
