@@ -79,7 +79,7 @@ def _campaign(arguments: argparse.Namespace, ground: Ground) -> int:
         for outcome in attack(ground.home, tries, workers=arguments.workers, until=is_over):
             outcomes.append(outcome)
             if outcome.result in FAILED:
-                print(told(outcome), flush=True)
+                print(line_of(outcome), flush=True)
             if len(outcomes) % 100 == 0:
                 failed = sum(one.result in FAILED for one in outcomes)
                 print(f"{len(outcomes)} tries, {failed} failed", flush=True)
@@ -95,7 +95,7 @@ def _campaign(arguments: argparse.Namespace, ground: Ground) -> int:
     return int(any(outcome.result in FAILED for outcome in outcomes))
 
 
-def told(outcome: Outcome) -> str:
+def line_of(outcome: Outcome) -> str:
     """A failed try, and the command that repeats it."""
     again = shlex.join([Path(sys.executable).name, "-m", "tests.attack", "--only", outcome.name])
     return f"FAILED {outcome.name}: {outcome.result} after {outcome.seconds:.1f} s\n  {outcome.detail.strip()}\n  again: {again}"

@@ -1,7 +1,7 @@
 """Faults at the nth file operation of a process: it is killed there, or the operation fails as on a full or broken disk.
 
 Here: the audit hook, and a process that forks commands which are killed. Python tells its audit hooks of every file that is opened, renamed
-or removed; what libraries in other languages do to files is not told, and is met by kills at a random moment instead.
+or removed; what libraries in other languages do to files is not reported, and is met by kills at a random moment instead.
 """
 
 from __future__ import annotations
@@ -90,16 +90,16 @@ for name in ("isocost.refresh", "isocost.build.refresh", "isocost.publish.export
 from pathlib import Path
 from tests.attack.faults import at_operation
 for line in sys.stdin:
-    told = json.loads(line)
+    request = json.loads(line)
     pid = os.fork()
     if pid == 0:
-        out = os.open(told["said"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        out = os.open(request["said"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(out, 1); os.dup2(out, 2)
         code = 70
         try:
-            main = isocost.generate.main if told["main"] == "generate" else isocost.cli.main
-            with at_operation(told["operation"], Path(told["under"]), lambda _: os.kill(os.getpid(), signal.SIGKILL)):
-                code = main(told["arguments"])
+            main = isocost.generate.main if request["main"] == "generate" else isocost.cli.main
+            with at_operation(request["operation"], Path(request["under"]), lambda _: os.kill(os.getpid(), signal.SIGKILL)):
+                code = main(request["arguments"])
         except BaseException:
             import traceback
             traceback.print_exc()
@@ -143,7 +143,7 @@ class Killer:
         """
         said = under.parent / "said"
         said.unlink(missing_ok=True)
-        told = {
+        stated = {
             "main": main,
             "arguments": arguments,
             "under": str(under),
@@ -151,7 +151,7 @@ class Killer:
             "said": str(said),
         }
         assert self._server.stdin is not None and self._server.stdout is not None
-        self._server.stdin.write(json.dumps(told) + "\n")
+        self._server.stdin.write(json.dumps(stated) + "\n")
         self._server.stdin.flush()
         pid = int(self._server.stdout.readline())
         if after_s is not None:

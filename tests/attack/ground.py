@@ -41,7 +41,7 @@ SETTLED, PENDING, GROWN = "settled", "pending", "grown"
 
 
 def command(root: Path, *arguments: object) -> Said:
-    """Runs one `isocost` command in this process; whatever it raises is told as a trace."""
+    """Runs one `isocost` command in this process; whatever it raises is reported as a trace."""
     from isocost.cli import main
 
     return run(main, ["--data", str(root), *map(str, arguments)])

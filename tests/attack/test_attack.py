@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.attack import kinds
-from tests.attack.__main__ import fast_folder, told
+from tests.attack.__main__ import fast_folder, line_of
 from tests.attack.ground import Ground
 from tests.attack.outcomes import FAILED, IMPOSSIBLE, Outcome
 from tests.attack.workers import attack, sampled
@@ -36,7 +36,7 @@ def outcomes() -> list[Outcome]:
 def test_it_holds(outcomes: list[Outcome], name: str) -> None:
     mine = [outcome for outcome in outcomes if outcome.kind == name]
     assert len(mine) == kinds.kind(name).SAMPLE
-    failed = [told(outcome) for outcome in mine if outcome.result in FAILED]
+    failed = [line_of(outcome) for outcome in mine if outcome.result in FAILED]
     assert not failed, f"ISOCOST_ATTACK_SEED={SEED}\n" + "\n".join(failed)
     if all(outcome.result == IMPOSSIBLE for outcome in mine):
         pytest.skip(mine[0].detail)

@@ -92,13 +92,15 @@ def test_jobs_schedules_and_sensors(definitions: dg.Definitions) -> None:
 
 def test_every_sensor_and_schedule_says_what_it_watches(definitions: dg.Definitions) -> None:
     repository = definitions.get_repository_def()
-    told = {
+    stated = {
         d.name: d.description or "" for d in (*repository.sensor_defs, *repository.schedule_defs)
     }
-    assert "sweeps" in told["sweep_folder"] and "$ISOCOST_SWEEPS" in told["sweep_folder"]
-    assert "inbox" in told["inbox_folder"] and ".import.yaml" in told["inbox_folder"]
-    assert "core tables" in told["refresh_on_new_core"] and "03:00 UTC" in told["nightly_refresh"]
-    assert all(len(words) > 60 for words in told.values())
+    assert "sweeps" in stated["sweep_folder"] and "$ISOCOST_SWEEPS" in stated["sweep_folder"]
+    assert "inbox" in stated["inbox_folder"] and ".import.yaml" in stated["inbox_folder"]
+    assert (
+        "core tables" in stated["refresh_on_new_core"] and "03:00 UTC" in stated["nightly_refresh"]
+    )
+    assert all(len(words) > 60 for words in stated.values())
 
 
 def test_measurements_share_one_pool(definitions: dg.Definitions) -> None:

@@ -91,13 +91,13 @@ class Lab:
 
 def why(done: dg.ExecuteInProcessResult) -> list[str]:
     """The first line that each failed step shows, or its error."""
-    told = []
+    listed = []
     for event in (event for event in done.all_events if event.is_step_failure):
         data = event.step_failure_data
-        told.append(
+        listed.append(
             (data.user_failure_data and data.user_failure_data.description) or data.error.message
         )
-    return told
+    return listed
 
 
 def unheld(done: dg.ExecuteInProcessResult) -> list[str]:
@@ -163,8 +163,8 @@ def test_a_recorded_session_is_replayed_to_the_report(lab: Lab) -> None:
     done = lab.run(again)
     assert done.success, why(done)
     assert unheld(done) == []
-    told = lab.store.read("core_sessions", again).row(0, named=True)
-    assert told["engine_version"] == told["isocost_version"]
+    reported = lab.store.read("core_sessions", again).row(0, named=True)
+    assert reported["engine_version"] == reported["isocost_version"]
     texts = {
         key: read_raw(
             lab.store.lake,
@@ -223,7 +223,7 @@ def test_the_reason_of_an_unreachable_server_is_the_first_line_of_the_failure(la
     )
 
 
-def test_requests_that_a_server_refused_are_told_and_asked_for_again(lab: Lab) -> None:
+def test_requests_that_a_server_refused_are_reported_and_asked_for_again(lab: Lab) -> None:
     with serving() as server:
         session_id = lab.plan(engine="openai", options=f'base_url: "{server.url}"')
         server.refused = {7, 8}
@@ -249,10 +249,10 @@ def test_one_session_that_breaks_a_rule_holds_up_no_other(
             sweep="bad",
         )
         assert lab.run(good).success
-        told = core_context._from_manifest
+        reported = core_context._from_manifest
 
         def forgetful(manifest: Any, engine: str | None) -> dict[str, Any]:
-            return told(manifest, engine) | (
+            return reported(manifest, engine) | (
                 {"isocost_version": None} if manifest.session_id == bad else {}
             )
 
@@ -305,6 +305,6 @@ def test_jobs_that_bring_nothing_in_make_no_data_root(lab: Lab, job: str) -> Non
     )
     assert not done.success
     assert all(
-        told.startswith(f"{lab.store.root}: there is no data root here") for told in why(done)
+        reason.startswith(f"{lab.store.root}: there is no data root here") for reason in why(done)
     ), why(done)
     assert not lab.store.root.exists()

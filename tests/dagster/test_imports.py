@@ -90,13 +90,13 @@ def bring_in(
 
 def why(done: dg.ExecuteInProcessResult) -> str:
     """What the failed steps said, causes included."""
-    told = []
+    listed = []
     for event in done.all_events:
         error = event.step_failure_data.error if event.is_step_failure else None
         while error:
-            told.append(error.message)
+            listed.append(error.message)
             error = error.cause
-    return "\n".join(told)
+    return "\n".join(listed)
 
 
 def stored(root: Path) -> set[str]:
@@ -327,7 +327,7 @@ def tick(
     return found
 
 
-def told_by(data: dg.SensorResult) -> str:
+def words_of(data: dg.SensorResult) -> str:
     return data.skip_reason.skip_message if data.skip_reason else ""
 
 
@@ -348,17 +348,17 @@ def test_a_new_sweep_file_registers_its_sessions_and_asks_for_one_run_each(place
         assert more.run_requests[0].run_key != first.run_requests[0].run_key
 
 
-def test_a_broken_sweep_file_is_told_and_does_not_hold_up_the_others(place: Path) -> None:
+def test_a_broken_sweep_file_is_reported_and_does_not_hold_up_the_others(place: Path) -> None:
     folder = place / "sweeps"
     with dg.DagsterInstance.ephemeral() as instance:
-        assert f"no sweep file in {folder}" in told_by(tick(sweep_folder, place, instance))
+        assert f"no sweep file in {folder}" in words_of(tick(sweep_folder, place, instance))
         (folder / "a-broken.yaml").write_text("sweep: [")
         (folder / "b-lost.yaml").symlink_to(folder / "nowhere.yaml")
         (folder / "c-wrong.yaml").write_text(SWEEP.format(sweep="wrong", length=128, samples=0))
         (folder / "d-folder.yaml").mkdir()
-        told = told_by(tick(sweep_folder, place, instance))
+        reported = words_of(tick(sweep_folder, place, instance))
         assert all(
-            name in told
+            name in reported
             for name in ("a-broken.yaml", "b-lost.yaml", "c-wrong.yaml", "d-folder.yaml")
         )
         (folder / "e-good.yaml").write_text(SWEEP.format(sweep="good", length=64, samples=2))
@@ -370,16 +370,16 @@ def test_a_broken_sweep_file_is_told_and_does_not_hold_up_the_others(place: Path
         assert "a-broken.yaml" in data.run_requests[0].tags[AT_FAULT_TAG]
         after = tick(sweep_folder, place, instance, data.cursor)
         assert not after.run_requests and all(
-            name in told_by(after) for name in ("a-broken.yaml", "c-wrong.yaml")
+            name in words_of(after) for name in ("a-broken.yaml", "c-wrong.yaml")
         )
         (folder / "e-good.yaml").write_text(SWEEP.format(sweep="good", length=64, samples=3))
         assert len(tick(sweep_folder, place, instance, data.cursor).run_requests) == 1
         for name in ("a-broken", "b-lost", "c-wrong"):
             (folder / f"{name}.yaml").unlink()
         (folder / "d-folder.yaml").rmdir()
-        mended = tick(sweep_folder, place, instance, data.cursor)
-        assert AT_FAULT_TAG not in mended.run_requests[0].tags
-        assert "nothing has changed" in told_by(tick(sweep_folder, place, instance, mended.cursor))
+        fixed = tick(sweep_folder, place, instance, data.cursor)
+        assert AT_FAULT_TAG not in fixed.run_requests[0].tags
+        assert "nothing has changed" in words_of(tick(sweep_folder, place, instance, fixed.cursor))
 
 
 def sidecar(place: Path, name: str, text: str) -> Path:
@@ -414,7 +414,7 @@ def test_a_sidecar_asks_for_an_import_that_runs(place: Path) -> None:
         assert changed.partition_key == request.partition_key and changed.run_key != request.run_key
 
 
-def test_a_broken_sidecar_is_told_and_does_not_hold_up_the_others(place: Path) -> None:
+def test_a_broken_sidecar_is_reported_and_does_not_hold_up_the_others(place: Path) -> None:
     counts_file(place / "inbox")
     sidecar(place, "a", "format: [")
     sidecar(place, "b", "format: counts\n")
@@ -422,11 +422,11 @@ def test_a_broken_sidecar_is_told_and_does_not_hold_up_the_others(place: Path) -
     sidecar(place, "d", SIDECAR + "colour: red\n")
     sidecar(place, "e", SIDECAR.replace("{model: m", "[model").replace("'{}'}", "x]"))
     with dg.DagsterInstance.ephemeral() as instance:
-        told = told_by(tick(inbox, place, instance))
-        assert all(f"{name}.import.yaml" in told for name in "abcde"), told
+        reported = words_of(tick(inbox, place, instance))
+        assert all(f"{name}.import.yaml" in reported for name in "abcde"), reported
         sidecar(place, "good", SIDECAR)
         data = tick(inbox, place, instance)
         (request,) = data.run_requests
         assert "a.import.yaml" in request.tags[AT_FAULT_TAG]
-        assert "e.import.yaml" in told_by(tick(inbox, place, instance, data.cursor))
+        assert "e.import.yaml" in words_of(tick(inbox, place, instance, data.cursor))
     assert request.partition_key.startswith("import-good")

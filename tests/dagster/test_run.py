@@ -99,6 +99,6 @@ def test_an_interrupt_at_the_terminal_prints_no_trace_of_a_watcher(
     assert process.stdout is not None and process.stdout.readline() == "ready\n"
     time.sleep(1.5)  # until the watcher's own interpreter is up
     os.killpg(process.pid, signal.SIGINT)
-    told, errors = process.communicate(timeout=60)
-    assert told == "interrupted child lives\n" and process.returncode == 0
+    notes, errors = process.communicate(timeout=60)
+    assert notes == "interrupted child lives\n" and process.returncode == 0
     assert "watch_orphans" not in errors

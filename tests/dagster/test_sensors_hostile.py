@@ -60,8 +60,8 @@ def test_a_bad_sidecar_is_named_and_holds_up_no_other(inbox: Path, name: str) ->
     (inbox / "bad.import.yaml").write_text(SIDECARS[name])
     found, seconds = tick(sensors.inbox)
     assert [request.partition_key for request in found.run_requests] == ["import-agood"]
-    (told,) = {request.tags[sensors.AT_FAULT_TAG] for request in found.run_requests}
-    assert "bad.import.yaml" in told and seconds < 2
+    (message,) = {request.tags[sensors.AT_FAULT_TAG] for request in found.run_requests}
+    assert "bad.import.yaml" in message and seconds < 2
 
 
 @pytest.mark.parametrize("kind", ["fifo", "folder", "dangling", "loop"])
@@ -131,8 +131,8 @@ def test_what_was_planned_is_not_planned_again_with_every_tick(
 
     first = again()
     assert len(first.run_requests) == 490 and len(planned) == 500
-    told = first.run_requests[0].tags[sensors.AT_FAULT_TAG]
-    assert "s0.yaml" in told and "unexpected error" in told
+    reported = first.run_requests[0].tags[sensors.AT_FAULT_TAG]
+    assert "s0.yaml" in reported and "unexpected error" in reported
     assert len(again().run_requests) == 490 and len(planned) == 10  # a bad one may be sound now
     (folder / "s7.yaml").write_text("sound, and other")
     (root / "lake" / "sessions" / "s9.json").unlink()

@@ -125,14 +125,14 @@ def test_a_refresh_publishes_all_of_them(
         # Sessions of engines break no rule, not even as a warning; an invented file of a format may
         # be full of failures. That a model of random weights does not stop by itself is true of it,
         # whichever engine runs it.
-        told = [
+        listed = [
             part
             for check in done.get_asset_check_evaluations()
             if not check.passed
             for part in str(check.description).split("; ")
         ]
-        told = [part for part in told if "most_answers_end_by_themselves" not in part]
-        assert [part for part in told if any(key in part for key in root.sessions.values())] == []
+        listed = [part for part in listed if "most_answers_end_by_themselves" not in part]
+        assert [part for part in listed if any(key in part for key in root.sessions.values())] == []
     assert {path.stem.removeprefix("session=") for path in store.files("core_sessions")} == set(
         keys
     )

@@ -197,14 +197,14 @@ def test_the_yaml_is_what_it_says(
 ) -> None:
     """A whole sweep is planned, cards are read; a part of a file is YAML."""
     monkeypatch.setenv("ISOCOST_CACHE", str(tmp_path / "cache"))
-    told = yaml.safe_load(block.text)
-    assert isinstance(told, dict), block
+    reported = yaml.safe_load(block.text)
+    assert isinstance(reported, dict), block
     path = tmp_path / "block.yaml"
     path.write_text(block.text, encoding="utf-8")
-    if "sweep" in told:
+    if "sweep" in reported:
         assert refresh.plan_sweep(Store(tmp_path / "data"), path), block
     for kind in ("prices", "models", "devices"):
-        if "cards_version" in told and kind in told:
+        if "cards_version" in reported and kind in reported:
             (tmp_path / "cards").mkdir()
             path.rename(tmp_path / "cards" / f"{kind}.yaml")
             load_book(tmp_path / "cards")

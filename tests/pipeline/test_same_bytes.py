@@ -69,7 +69,7 @@ def killed_after(repo: Path, root: Path, line: str) -> None:
     """Refreshes until a line is told, then kills the process."""
     process = subprocess.Popen(command(root), cwd=repo, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    assert any(told.split()[0] == line for told in process.stdout)
+    assert any(printed.split()[0] == line for printed in process.stdout)
     process.send_signal(signal.SIGKILL)
     process.wait()
 

@@ -150,7 +150,7 @@ def test_published_crossing_through_the_command_line_and_the_table(shared_data, 
     folder = shared_data / "passk_deepscaler32k"
     expected = json.loads((folder / "expected.json").read_text())
     store = Store(tmp_path / "data")
-    told = [
+    listed = [
         "--task",
         "math",
         "--task-version",
@@ -171,7 +171,7 @@ def test_published_crossing_through_the_command_line_and_the_table(shared_data, 
                     str(folder / f"{name}.jsonl"),
                     "--model",
                     name,
-                    *told,
+                    *listed,
                 ]
             )
             == 0

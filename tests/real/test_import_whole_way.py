@@ -42,11 +42,11 @@ def test_every_log_of_the_inspect_folder_keeps_its_accuracy(
     )
     assert dict(reasons) == {"not_judged": 10, "duplicate_in_source": 1}
     found = outcomes(store).filter(pl.col("accuracy").is_not_null(), strategy="pass_at_k")
-    told = {
+    stated = {
         (row["task"], row["model_variant"], row["n_samples"]): row["accuracy"]
         for row in found.iter_rows(named=True)
     }
-    assert told == pytest.approx(
+    assert stated == pytest.approx(
         {
             ("popularity", "openai/gpt-4o-mini", 10): 0.8,
             ("popularity", "openai/gpt-4o-mini", 3): 2 / 3,

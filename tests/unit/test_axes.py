@@ -63,7 +63,7 @@ def test_a_missing_card_is_null_with_its_reason():
     card=st.sampled_from(["qwen3-8b", "smollm2-135m-instruct"]),
 )
 @pytest.mark.slow
-def test_the_rise_of_an_axis_tells_what_a_cut_sample_had_cost(
+def test_the_rise_of_an_axis_says_what_a_cut_sample_had_cost(
     prompt, cached, length, share, batch, card
 ):
     """cost - per_token (T - b) - per_token_squared (T^2 - b^2), against the formula at b."""
@@ -78,8 +78,8 @@ def test_the_rise_of_an_axis_tells_what_a_cut_sample_had_cost(
     )
     for axis in COMPUTED:
         linear, square = (*(whole[f.name] for f in axis.rise), 0.0)[:2]
-        told = whole[axis.column] - linear * (length - b) - square * (length**2 - b**2)
-        assert told == pytest.approx(cut[axis.column], rel=1e-9), axis.name
+        reported = whole[axis.column] - linear * (length - b) - square * (length**2 - b**2)
+        assert reported == pytest.approx(cut[axis.column], rel=1e-9), axis.name
 
 
 def test_a_cost_with_a_bend_has_no_rise():
@@ -128,16 +128,16 @@ def axis_with(**changes) -> type[CostAxis]:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "stated"),
     [
         ({"name": "flops"}, "two cost axes are called 'flops'"),
         ({"adds": Total("other_l")}, "its first field must be its column 'other_l'"),
         ({"unit": None}, r"lacks unit.*cost-axis.md"),
     ],
 )
-def test_a_description_that_cannot_be_is_refused(changes, told):
+def test_a_description_that_cannot_be_is_refused(changes, stated):
     before = AXES.names()
-    with pytest.raises(IsocostError, match=told):
+    with pytest.raises(IsocostError, match=stated):
         register(axis_with(**changes))
     assert before == AXES.names()
 

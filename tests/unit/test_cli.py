@@ -76,7 +76,7 @@ def test_an_unknown_verifier_is_refused_before_anything_is_imported(tmp_path: Pa
     assert not store.root.exists()
 
 
-def test_a_source_whose_import_was_set_aside_is_told_and_mended_by_importing_again(
+def test_a_source_whose_import_was_set_aside_is_reported_and_fixed_by_importing_again(
     tmp_path: Path, capsys
 ) -> None:
     store, path = Store(tmp_path / "data"), counts(tmp_path / "c.jsonl")
@@ -96,7 +96,7 @@ def test_a_source_whose_import_was_set_aside_is_told_and_mended_by_importing_aga
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"\xff"])
-def test_a_source_whose_note_is_broken_is_left_out_and_mended_by_importing_again(
+def test_a_source_whose_note_is_broken_is_left_out_and_fixed_by_importing_again(
     tmp_path: Path, capsys, content: bytes
 ) -> None:
     store, path = Store(tmp_path / "data"), counts(tmp_path / "c.jsonl")
@@ -104,8 +104,8 @@ def test_a_source_whose_note_is_broken_is_left_out_and_mended_by_importing_again
     note = next(store.lake.rglob("*.source"))
     note.write_bytes(content)
     assert main(["--data", str(store.root), "refresh"]) == 3
-    told = capsys.readouterr().err
-    assert str(note) in told and "Import its file or folder again" in told
+    errors = capsys.readouterr().err
+    assert str(note) in errors and "Import its file or folder again" in errors
     assert bring(store, path) == 0
     assert refresh.raw_rows(store, "raw_imports", source_id(path)).height == 1
 
@@ -131,9 +131,9 @@ def test_a_broken_manifest_of_an_import_is_one_fault_and_no_stack_trace(
     assert "manifest" in capsys.readouterr().out
     assert main(["--data", str(store.root), "refresh"]) == 3
     assert (
-        "set aside" in (told := capsys.readouterr().err)
-        and "Import its source again" in told
-        and "Traceback" not in told
+        "set aside" in (errors := capsys.readouterr().err)
+        and "Import its source again" in errors
+        and "Traceback" not in errors
     )
     assert main(["bank", "verify", str(store.lake)]) == 0
     assert bring(store, path) == 0
@@ -156,7 +156,7 @@ def test_interrupts_and_storage_are_one_line_with_their_own_exit_code(
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
-def test_what_an_import_does_not_tell_is_unknown_and_not_none(tmp_path: Path) -> None:
+def test_what_an_import_does_not_say_is_unknown_and_not_none(tmp_path: Path) -> None:
     store = Store(tmp_path / "data")
     assert bring(store, counts(tmp_path / "c.jsonl", 3)) == 0
     refresh.derive(store, "summary")
@@ -188,8 +188,8 @@ def test_a_data_root_that_is_a_file_is_one_error_everywhere(tmp_path: Path, caps
         ["import", "counts", str(counts(tmp_path / "c.jsonl")), *PROVENANCE],
     ):
         assert main(["--data", str(root), *arguments]) == 2
-        told = capsys.readouterr().err.strip().splitlines()
-        assert len(told) == 1 and str(root) in told[0] and ".tmp" not in told[0]
+        errors = capsys.readouterr().err.strip().splitlines()
+        assert len(errors) == 1 and str(root) in errors[0] and ".tmp" not in errors[0]
     assert root.read_bytes() == b""
 
 
@@ -198,11 +198,11 @@ def test_a_comparison_before_anything_is_derived_says_what_to_do(tmp_path: Path,
     assert bring(store, counts(tmp_path / "c.jsonl")) == 0
     capsys.readouterr()
     assert main(["--data", str(store.root), "compare", "oc-1", "oc-2"]) == 2
-    told = capsys.readouterr().err
-    assert f"{store.root}: nothing is derived yet" in told and "isocost refresh" in told
+    errors = capsys.readouterr().err
+    assert f"{store.root}: nothing is derived yet" in errors and "isocost refresh" in errors
 
 
-def test_an_import_tells_valid_samples_from_invalid_ones(tmp_path: Path, capsys) -> None:
+def test_an_import_separates_valid_samples_from_invalid_ones(tmp_path: Path, capsys) -> None:
     store, path = Store(tmp_path / "data"), tmp_path / "t.csv"
     assert bring(store, counts(tmp_path / "c.jsonl")) == 0
     assert (
@@ -224,10 +224,10 @@ def test_an_import_tells_valid_samples_from_invalid_ones(tmp_path: Path, capsys)
     ]
     for status in ("imported", "already"):
         assert main(arguments) == 0
-        told = capsys.readouterr().out
+        output = capsys.readouterr().out
         assert (
             f"{status}: 4 records, 4 samples in core, 2 valid and 2 invalid (duplicate in source: 1, not judged: 1)"
-            in told
+            in output
         )
 
 
@@ -268,11 +268,12 @@ def test_a_data_root_that_is_none_is_refused_by_its_path_and_nothing_is_made(
     (tmp_path / "data" / "lake").mkdir(parents=True)
     before = sorted(tmp_path.rglob("*"))
     assert main(["--data", str(root), command, *REST.get(command, [])]) == 2
-    told = capsys.readouterr()
+    printed = capsys.readouterr()
     assert (
-        told.err.startswith(f"error: {root}: ") and f"Did you mean {tmp_path / 'data'}?" in told.err
+        printed.err.startswith(f"error: {root}: ")
+        and f"Did you mean {tmp_path / 'data'}?" in printed.err
     )
-    assert told.out == "" and sorted(tmp_path.rglob("*")) == before
+    assert printed.out == "" and sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_refresh_of_a_bank_that_was_never_filled_says_so(tmp_path: Path, capsys) -> None:
@@ -292,7 +293,7 @@ def test_the_package_runs_as_the_command(repo: Path) -> None:
     assert done.returncode == 0 and done.stdout.startswith("usage: isocost")
 
 
-def test_a_broken_card_file_is_told_before_anything_is_touched(
+def test_a_broken_card_file_is_reported_before_anything_is_touched(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     store = Store(tmp_path / "data")
@@ -302,9 +303,11 @@ def test_a_broken_card_file_is_told_before_anything_is_touched(
     (store.root / "cards" / "models.yaml").write_text("models: [\n", encoding="utf-8")
     capsys.readouterr()
     assert main(["--data", str(store.root), "refresh"]) == 2
-    told = capsys.readouterr()
+    printed = capsys.readouterr()
     assert (
-        "models.yaml" in told.err and told.out.startswith("memory: ") and told.out.count("\n") == 1
+        "models.yaml" in printed.err
+        and printed.out.startswith("memory: ")
+        and printed.out.count("\n") == 1
     )
     assert {path: path.stat().st_mtime_ns for path in before} == before
 

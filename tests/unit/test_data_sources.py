@@ -165,7 +165,7 @@ def test_no_two_names_have_one_key() -> None:
 
 
 @pytest.mark.slow
-def test_only_the_intake_tells_sources_apart_by_their_key(repo: Path) -> None:
+def test_only_the_intake_distinguishes_sources_by_their_key(repo: Path) -> None:
     wrong = []
     for package in ("isocost", "assets", "pipelines"):
         for path in sorted((repo / package).rglob("*.py")):

@@ -110,7 +110,7 @@ READ_BY_USERS = [REPO / "README.md", *sorted((REPO / "docs" / "guides").glob("*.
 
 
 @pytest.mark.parametrize("page", READ_BY_USERS, ids=name_of)
-def test_no_command_is_told_that_is_on_no_path(page: Path) -> None:
+def test_no_command_is_shown_that_is_on_no_path(page: Path) -> None:
     """`make demo` puts nothing on the PATH.
 
     What people type begins with the environment's folder.

@@ -22,8 +22,8 @@ _RUN = """
 import shlex, sys
 from isocost.cli import main
 for line in sys.stdin.read().splitlines():
-    command, _, told = line.partition("  # ends with status ")
-    assert main(shlex.split(command)) == int(told or 0), line
+    command, _, status = line.partition("  # ends with status ")
+    assert main(shlex.split(command)) == int(status or 0), line
 """
 
 
@@ -61,8 +61,8 @@ def test_a_page_does_what_it_says(page: str, repo: Path, tmp_path: Path) -> None
         found = warehouse.execute(block(text, "sql"))
         names = [column[0] for column in found.description]
         rows = [[str(value).lower() for value in row] for row in found.fetchall()]
-    told = [line.split(" | ") for line in block(text, "text").splitlines()]
-    assert [names, *rows] == told
+    listed = [line.split(" | ") for line in block(text, "text").splitlines()]
+    assert [names, *rows] == listed
 
 
 def test_every_page_is_followed(repo: Path) -> None:

@@ -115,7 +115,7 @@ def test_the_running_environment_has_what_its_lock_asks_for(install) -> None:
         (("Linux", "x86_64", ("glibc", "2.28")), "glibc 2.28"),
     ],
 )
-def test_a_machine_without_wheels_is_told_so(install, place, says: str) -> None:
+def test_a_machine_without_wheels_is_reported(install, place, says: str) -> None:
     with pytest.raises(install.Stop, match=says):
         install.check_platform(*place)
 
@@ -125,7 +125,7 @@ def test_other_linux_machines_are_let_in(install, libc: str) -> None:
     install.check_platform("Linux", "x86_64", ("glibc", libc))
 
 
-def test_too_little_space_is_told_before_anything_is_fetched(
+def test_too_little_space_is_reported_before_anything_is_fetched(
     install, tmp_path: Path, monkeypatch
 ) -> None:
     usage = shutil.disk_usage(tmp_path)
@@ -199,7 +199,7 @@ def test_another_name_is_found_when_python3_does_not_fit(finder, version: tuple[
 
 @slow
 @pytest.mark.parametrize("version", [(2, 7), (3, 10), (3, 14)])
-def test_none_that_fits_is_told_with_what_was_seen(finder, version: tuple[int, int]) -> None:
+def test_none_that_fits_is_reported_with_what_was_seen(finder, version: tuple[int, int]) -> None:
     done = finder({"python3": a_python(version)})
     assert done.returncode == 1
     assert done.stdout == ""
@@ -209,7 +209,7 @@ def test_none_that_fits_is_told_with_what_was_seen(finder, version: tuple[int, i
 
 
 @slow
-def test_no_python_at_all_is_told(finder) -> None:
+def test_no_python_at_all_is_reported(finder) -> None:
     done = finder({})
     assert done.returncode == 1
     assert "no python3 on the PATH" in done.stderr
@@ -433,7 +433,7 @@ def test_an_environment_of_another_python_is_not_replaced_behind_ones_back(
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
-def test_a_folder_that_cannot_be_written_is_told(install, tmp_path: Path, capsys) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(install, tmp_path: Path, capsys) -> None:
     tmp_path.chmod(0o555)
     assert install.main(["--venv", str(tmp_path / "venv")]) == 1
     assert os.strerror(errno.EACCES) in capsys.readouterr().err

@@ -280,7 +280,7 @@ def test_when_nobody_has_it_each_place_is_named_with_what_it_said(machine: Machi
 
 
 @pytest.mark.parametrize(("status", "remedy"), [(403, "login"), (503, "try again later")])
-def test_an_index_that_fails_is_told_apart_from_one_that_lacks_it(
+def test_an_index_that_fails_is_distinguished_from_one_that_lacks_it(
     machine: Machine, index, status: int, remedy: str
 ) -> None:
     torch = index(CPU)
@@ -313,7 +313,7 @@ def test_a_proxy_that_is_not_there_is_named(machine: Machine) -> None:
     assert "HTTPS_PROXY" in done.stderr
 
 
-def test_pip_told_to_ask_no_index_is_understood(machine: Machine, index) -> None:
+def test_pip_without_an_index_is_understood(machine: Machine, index) -> None:
     done = machine.use(index(CPU, OTHER), index(CPU), PIP_NO_INDEX="1").install()
     assert done.returncode == 1
     assert "no-index" in done.stderr

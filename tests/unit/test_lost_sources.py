@@ -71,12 +71,12 @@ def test_a_lost_file_is_named_and_takes_nothing_away(
     capsys.readouterr()
 
     assert refreshed(store) == 3
-    told = capsys.readouterr().err
+    errors = capsys.readouterr().err
     assert (
-        "2 of 2 sources could not be read" in told
-        and session_id in told
-        and "isocost plan" in told
-        and "--name one`" in told
+        "2 of 2 sources could not be read" in errors
+        and session_id in errors
+        and "isocost plan" in errors
+        and "--name one`" in errors
     )
     assert store.read("core_samples").height == before and exported(store) == published
     kept = store.read("core_checks").filter(pl.col("rule") == gates.KEPT)

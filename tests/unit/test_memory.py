@@ -130,7 +130,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
 def planned(root, points: int, problems: int, samples: int) -> Store:
     """A store in which nothing but a plan is."""
     store = Store(root)
-    told = [
+    listed = [
         {
             "samples_per_problem": samples,
             "point": {"point_id": f"p{i}", "task": {"name": "sums", "n_problems": problems}},
@@ -139,7 +139,7 @@ def planned(root, points: int, problems: int, samples: int) -> Store:
     ]
     path = store.session_file("one")
     path.parent.mkdir(parents=True)
-    path.write_text(json.dumps({"points": told}))
+    path.write_text(json.dumps({"points": listed}))
     return store
 
 
@@ -173,7 +173,7 @@ def test_a_budget_below_the_smallest_chunk_is_refused_with_words_and_before_anyt
     assert sorted(path for path in tmp_path.rglob("*")) == before
 
 
-def test_the_line_tells_need_and_budget():
+def test_the_line_says_need_and_budget():
     need = Need(5 * 2**30, 2**30, "the frontiers of task sums", "300 configurations")
     assert (
         need.line(2**33)

@@ -83,7 +83,7 @@ def tasks(store: Store, table: str) -> set[str]:
     [ValueError("odd"), Panic("odd"), pl.exceptions.ComputeError("odd"), RecursionError("odd")],
 )
 @pytest.mark.slow
-def test_one_task_that_fails_is_left_out_and_told(
+def test_one_task_that_fails_is_left_out_and_reported(
     store: Store, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     whole = refresh.derive(store, "coverage")

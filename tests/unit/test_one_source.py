@@ -57,7 +57,7 @@ def test_whatever_one_source_raises_is_its_own_fault(kind: type[BaseException]) 
         SystemExit(3),
         MemoryError(),
         OSError(errno.ENOSPC, "full"),
-        IsocostError("told"),
+        IsocostError("known"),
     ],
 )
 def test_what_hits_all_of_them_passes(error: BaseException) -> None:
@@ -118,15 +118,15 @@ def test_tables_that_are_kept_say_that_they_are_of_before(
             raise Panic("odd")
 
         patch.setattr("isocost.build.curate._core_of_import", broken)
-        told = curated()
-        (row,) = told.filter(pl.col("rule") == gates.KEPT).to_dicts()
+        reported = curated()
+        (row,) = reported.filter(pl.col("rule") == gates.KEPT).to_dicts()
         assert row["source_key"] == "import-a" and not row["is_passed"] and "odd" in row["detail"]
-        assert told.filter(pl.col("rule") != gates.KEPT).equals(sound)
+        assert reported.filter(pl.col("rule") != gates.KEPT).equals(sound)
         assert store.read("core_counts").equals(samples)
         record = ledger.find("core", "sessions", "import-a")  # all files are those of the record
-        assert record is not None and record.rows[gates.CHECKS] == told.height
+        assert record is not None and record.rows[gates.CHECKS] == reported.height
         changed = identity(store.path(gates.CHECKS, "import-a"))
-        assert curated().equals(told)  # nothing piles up, and nothing is published again
+        assert curated().equals(reported)  # nothing piles up, and nothing is published again
         assert identity(store.path(gates.CHECKS, "import-a")) == changed
     # Sound again, and banked as before: built again, although its files are those of the record.
     assert not curate_session(store, "import-a", ledger=ledger).is_reused

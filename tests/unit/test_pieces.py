@@ -248,7 +248,7 @@ def test_tables_and_inputs_that_a_part_does_not_name_are_refused(
     def part(build: Callable[[Rows], dict[str, pl.DataFrame]]) -> tuple[refresh.Rule, ...]:
         return (refresh.Rule("summary", "task", ("out_point_summary",), ("core_samples",), build),)
 
-    for build, told in (
+    for build, expected in (
         (
             lambda rows: {"out_point_summary": rows.read("core_points")},
             "core_points is read by a computation that does not say so",
@@ -260,7 +260,9 @@ def test_tables_and_inputs_that_a_part_does_not_name_are_refused(
     ):
         monkeypatch.setattr(derive, "RULES", part(build))
         done = refresh.derive(bank.store, "summary", force=True)
-        assert done.built == 0 and done.failed and all(told in str(each) for each in done.failed)
+        assert (
+            done.built == 0 and done.failed and all(expected in str(each) for each in done.failed)
+        )
         assert bank.store.files("out_point_summary") == []
 
 
@@ -307,10 +309,10 @@ def test_what_is_published_stands_while_nothing_changes(
     list(refresh.everything(store))
     published = [store.warehouse, store.report, store.exports / "out_point_summary.parquet"]
     before = [path.stat().st_mtime_ns for path in published]
-    told = {done.name: done.reused for done in refresh.everything(store)}
-    assert [path.stat().st_mtime_ns for path in published] == before and told["warehouse"] == told[
-        "exports"
-    ] == 1
+    stated = {done.name: done.reused for done in refresh.everything(store)}
+    assert [path.stat().st_mtime_ns for path in published] == before and stated[
+        "warehouse"
+    ] == stated["exports"] == 1
     store.warehouse.unlink()
     list(refresh.everything(store))
     assert store.warehouse.exists()

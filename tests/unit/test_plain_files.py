@@ -52,7 +52,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_it_is_told_within_a_second(tmp_path: Path, name: str) -> None:
+def test_it_is_reported_within_a_second(tmp_path: Path, name: str) -> None:
     path = tmp_path / "file.yaml"
     HOSTILE[name](path)
     begun = time.process_time()  # the machine may be busy with others
@@ -62,7 +62,7 @@ def test_it_is_told_within_a_second(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["a\0b", "a" * 5000])
-def test_a_path_that_is_none_is_told(name: str) -> None:
+def test_a_path_that_is_none_is_reported(name: str) -> None:
     with pytest.raises(IsocostError, match="cannot be read"):
         read_plain(name)
 

@@ -46,7 +46,7 @@ def test_a_good_sweep_passes(place):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "line", "key", "told"),
+    ("old", "new", "line", "key", "stated"),
     [
         (
             "letter_counting",
@@ -83,13 +83,13 @@ def test_a_good_sweep_passes(place):
         ("max_model_len: 128", "max_model_len: 4096", 3, "engine.max_model_len", "at most 2048"),
     ],
 )
-def test_each_mistake_names_line_and_key(place, old, new, line, key, told):
+def test_each_mistake_names_line_and_key(place, old, new, line, key, stated):
     path = place / "s.yaml"
     path.write_text(SWEEP.replace(old, new))
     with pytest.raises(IsocostError) as caught:
         preflight(path)
     assert caught.value.where == f"{path} line {line}: {key}"
-    assert told in str(caught.value)
+    assert stated in str(caught.value)
 
 
 def test_a_plan_for_another_machine_needs_no_model_here(place):

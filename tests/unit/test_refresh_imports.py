@@ -37,7 +37,7 @@ def correct(store: Store, key: str) -> list[int]:
     return refresh.raw_rows(store, "raw_imports", key)["counts_correct"].to_list()
 
 
-def test_the_same_content_under_a_second_key_is_told_where_it_lies(store, tmp_path):
+def test_the_same_content_under_a_second_key_is_reported_where_it_lies(store, tmp_path):
     bring(store, "import-one", counts(tmp_path / "a.jsonl", 1))
     copy = counts(tmp_path / "copy.jsonl", 1)
     with pytest.raises(
@@ -73,7 +73,7 @@ def test_other_provenance_is_another_measurement(store, tmp_path):
     assert refresh.known_sources(store) == ["import-one", "import-two"]
 
 
-def test_a_correction_to_what_another_source_holds_is_told_and_keeps_what_lay_there(
+def test_a_correction_to_what_another_source_holds_is_reported_and_keeps_what_lay_there(
     store, tmp_path
 ):
     bring(store, "import-one", counts(tmp_path / "a.jsonl", 1))

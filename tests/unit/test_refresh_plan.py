@@ -59,7 +59,7 @@ def plan(tmp_path: Path, monkeypatch) -> Plans:
 
 
 @pytest.mark.slow
-def test_a_mended_mistake_is_not_generated(plan: Plans) -> None:
+def test_a_fixed_mistake_is_not_generated(plan: Plans) -> None:
     assert plan("a.yaml", "mistaken", 5000) == {"mistaken": 5000}
     assert plan("a.yaml", "mended", 5000) == {"mended": 5000}
     assert plan("a.yaml", "mended", 8) == {"mended": 8}

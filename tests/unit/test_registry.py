@@ -110,7 +110,7 @@ def test_half_of_a_module_is_not_registered(make: Make) -> None:
     assert fruits.names() == ("apple",) and len(fruits.broken) == 2
 
 
-def test_a_module_that_asks_too_early_is_told_so(make: Make) -> None:
+def test_a_module_that_asks_too_early_is_reported(make: Make) -> None:
     fruits = make(pear=PEAR, eager="from {package} import REGISTRY\nREGISTRY.all()")
     assert fruits.names() == ("pear",)
     assert "while it is being imported" in str(fruits.broken.popitem()[1])

@@ -48,7 +48,7 @@ def banked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     root = tmp_path_factory.mktemp("session")
     session_id = bank(Store(root), root, LAYOUT, *LAYOUT.sessions()[0])
     return json.loads(unsealed_text(Store(root).session_file(session_id).read_bytes(), ""))
@@ -62,8 +62,8 @@ def places(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
         yield from places(inner, (*above, key))
 
 
-def with_value(told: dict[str, Any], place: tuple[Any, ...], value: str) -> str:
-    changed = copy.deepcopy(told)
+def with_value(written: dict[str, Any], place: tuple[Any, ...], value: str) -> str:
+    changed = copy.deepcopy(written)
     inner: Any = changed
     for key in place[:-1]:
         inner = inner[key]
@@ -72,11 +72,11 @@ def with_value(told: dict[str, Any], place: tuple[Any, ...], value: str) -> str:
 
 
 @pytest.mark.parametrize("value", HOSTILE, ids=lambda value: value[:12])
-def test_every_value_is_judged_and_named(told: dict[str, Any], value: str) -> None:
+def test_every_value_is_judged_and_named(written: dict[str, Any], value: str) -> None:
     unlike = ("does not match its", "another engine configuration", "line 1 column")
-    for place in places(told):
+    for place in places(written):
         try:
-            session_from_json(with_value(told, place, value), where="lake/sessions/a.json")
+            session_from_json(with_value(written, place, value), where="lake/sessions/a.json")
         except IsocostError as error:
             text = str(error)
             assert text.startswith("lake/sessions/a.json")
@@ -86,9 +86,9 @@ def test_every_value_is_judged_and_named(told: dict[str, Any], value: str) -> No
 
 
 @pytest.mark.parametrize("key", ["session_id", "points", "engine", "part_rows"])
-def test_a_missing_or_unknown_key_is_named(told: dict[str, Any], key: str) -> None:
-    less = {name: value for name, value in told.items() if name != key}
-    for text, name in ((json.dumps(less), key), (json.dumps({**told, "extra": 1}), "extra")):
+def test_a_missing_or_unknown_key_is_named(written: dict[str, Any], key: str) -> None:
+    less = {name: value for name, value in written.items() if name != key}
+    for text, name in ((json.dumps(less), key), (json.dumps({**written, "extra": 1}), "extra")):
         with pytest.raises(IsocostError, match=f"a.json: {name}"):
             session_from_json(text, where="a.json")
 

@@ -100,16 +100,16 @@ def test_a_task_comes_before_all_tasks_and_these_before_sweeps(tmp_path):
         ("- replay\n", "isocost.yaml", "has the keys replay"),
     ],
 )
-def test_a_mistake_is_told_by_file_line_key_and_nearest_name(tmp_path, text, where, remedy):
-    with pytest.raises(IsocostError) as told:
+def test_a_mistake_is_reported_by_file_line_key_and_nearest_name(tmp_path, text, where, remedy):
+    with pytest.raises(IsocostError) as caught:
         read_settings(settings(tmp_path, text))
-    assert where in told.value.where and remedy in told.value.remedy
+    assert where in caught.value.where and remedy in caught.value.remedy
 
 
 def test_a_sweep_asks_for_its_own_tasks_only():
-    with pytest.raises(IsocostError, match="'v' is not in any list of this sweep") as told:
+    with pytest.raises(IsocostError, match="'v' is not in any list of this sweep") as caught:
         sweep_from_text(SWEEP + "replay: {tasks: {v: {windows: 5}}}\n")
-    assert "replay.tasks.v" in told.value.where
+    assert "replay.tasks.v" in caught.value.where
     with pytest.raises(IsocostError, match="unknown key budget"):
         sweep_from_text(SWEEP + "replay: {budget: 5}\n")
 
@@ -168,6 +168,6 @@ def test_what_one_sweep_asks_cannot_stop_what_others_ask(tmp_path):
         "c.replay",
         "d.replay",
     ]
-    told = [str(each) for each in refresh.derive(store, "strategies").failed]
-    assert len(told) == 3 and all("plan the sweep again" in each for each in told)
+    listed = [str(each) for each in refresh.derive(store, "strategies").failed]
+    assert len(listed) == 3 and all("plan the sweep again" in each for each in listed)
     assert refresh.derive(store, "coverage").failed == ()

@@ -85,8 +85,8 @@ JUDGED = Table(
 
 
 def judged(validity: dict[str, bool], session: str) -> pl.DataFrame:
-    told = pl.Series(validity.values(), dtype=pl.Boolean)
-    return frame(list(validity), session).with_columns(is_valid=told)
+    reported = pl.Series(validity.values(), dtype=pl.Boolean)
+    return frame(list(validity), session).with_columns(is_valid=reported)
 
 
 def test_a_refused_row_hides_no_valid_copy(store):
@@ -118,7 +118,7 @@ def test_some_columns_of_the_same_rows_in_the_same_order(store):
     )["n"].to_list() == [1, 2]
 
 
-def test_a_table_that_was_never_built_is_empty_but_a_missing_session_is_told(store):
+def test_a_table_that_was_never_built_is_empty_but_a_missing_session_is_reported(store):
     assert store.read("core_probe").is_empty() and store.read("out_probe").columns == ["probe_id"]
     with pytest.raises(IsocostError, match="does not exist"):
         store.read("core_probe", "s9")

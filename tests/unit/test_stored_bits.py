@@ -196,11 +196,11 @@ def test_every_derived_file_with_a_changed_bit_is_built_again_with_the_same_byte
         all(str(path.relative_to(store.root)) in said for path in harmed)
         and "Traceback" not in said
     )
-    told = [done.name for done in refresh.everything(store)]
+    listed = [done.name for done in refresh.everything(store)]
     assert kept(store) == before
     for source in (session_of(store), "import-answers", "import-counts"):
-        assert any(f"session={source}.parquet REBUILT" in name for name in told)
-    assert any("REBUILT" in name and ("exports" in name or "warehouse" in name) for name in told)
+        assert any(f"session={source}.parquet REBUILT" in name for name in listed)
+    assert any("REBUILT" in name and ("exports" in name or "warehouse" in name) for name in listed)
     assert main(["--data", str(store.root), "bank", "verify"]) == 0
 
 
@@ -219,17 +219,17 @@ def test_a_bit_that_turned_without_a_trace_is_found_when_it_is_read(
         record.files[name][1],
     )  # as if nothing of the file's outside had changed
     records.update_facts("core", curate.GROUP, session_of(store), record, record.facts)
-    told = [done.name for done in refresh.everything(store, force=False)]
+    listed = [done.name for done in refresh.everything(store, force=False)]
     assert not any(
-        "REBUILT" in name for name in told
+        "REBUILT" in name for name in listed
     )  # nothing new: nothing is read, and what is published stands
     (store.root / "out" / "_made" / "published" / "all.json").unlink()
-    told = [done.name for done in refresh.everything(store)]
-    assert any(name in one and "REBUILT" in one for one in told)
+    listed = [done.name for done in refresh.everything(store)]
+    assert any(name in one and "REBUILT" in one for one in listed)
     assert kept(store) == before
 
 
-def test_a_damaged_part_is_set_aside_and_told_and_the_rest_is_published(store: Store) -> None:
+def test_a_damaged_part_is_set_aside_and_reported_and_the_rest_is_published(store: Store) -> None:
     rows = store.read("core_samples").height
     parts = sorted((store.lake / "raw" / "generations").rglob("*.parquet"))
     flip(parts[-1], random.Random(8))

@@ -122,7 +122,7 @@ def test_quick_judging_writes_and_says_nothing(tmp_path: Path, capsys) -> None:
     assert not (tmp_path / "s").exists() and capsys.readouterr().err == ""
 
 
-def test_long_work_tells_how_far_it_is(monkeypatch, capsys) -> None:
+def test_long_work_says_how_far_it_is(monkeypatch, capsys) -> None:
     now = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     with progress.Progress("grading texts with code", 4_000) as tell:

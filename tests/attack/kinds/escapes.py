@@ -32,9 +32,9 @@ MAPPING = "columns: {problem: id, problem_text: question, sample_index: k, outpu
 def attempt(ground: Ground, target: str, dice: random.Random, place: Path) -> tuple[str, str]:
     _refuse_bare()
     others = dice.sample(TARGETS, dice.choice([0, 0, 1]))
-    with outside(place / "outside") as (folder, told, untouched):
+    with outside(place / "outside") as (folder, stated, untouched):
         texts = [programs.ALL[name] for name in (target, *others)]
-        for name, value in told.items():
+        for name, value in stated.items():
             texts = [text.replace(name, value) for text in texts]
         dice.shuffle(texts)
         rows = [
@@ -66,7 +66,7 @@ def attempt(ground: Ground, target: str, dice: random.Random, place: Path) -> tu
         judged(said, undisturbed_s=12.0 * len(rows))
         untouched()
         if "SECRET" in said.text:
-            raise Broken(TOUCHED, f"it told what it read in {folder}")
+            raise Broken(TOUCHED, f"it gave away what it read in {folder}")
     if said.code != 0:
         raise Broken(WRONG, f"nothing was judged: {said.tail()}")
     (file,) = (place / "data" / "core" / "core_samples").glob("*.parquet")
@@ -141,13 +141,13 @@ def outside(folder: Path) -> Iterator[tuple[Path, dict[str, str], object]]:
             raise Broken(TOUCHED, "a socket of the user's was reached")
 
     try:
-        told = {
+        stated = {
             "{outside}/socket": f"{folder}/s",
             "{outside}": str(folder),
             "{port}": str(listeners[2].getsockname()[1]),
             "{abstract}": abstract,
         }
-        yield folder, told, untouched
+        yield folder, stated, untouched
     finally:
         for one in listeners:
             one.close()

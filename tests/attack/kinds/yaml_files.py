@@ -250,9 +250,9 @@ def _tick(ground: Ground, place: Path, path: Path) -> tuple[str, str]:
     }
     if "import-agood" not in requests:
         raise Broken(MUTE, f"the sound sidecar is held up: {found[0]}")
-    told = str(requests)
+    reported = str(requests)
     if len(requests) == 2:
-        return SAME, told
-    if path.name not in told + said.text:
-        raise Broken(MUTE, f"the sidecar is neither asked for nor named: {told[:500]}")
-    return REFUSED, told
+        return SAME, reported
+    if path.name not in reported + said.text:
+        raise Broken(MUTE, f"the sidecar is neither asked for nor named: {reported[:500]}")
+    return REFUSED, reported

@@ -27,7 +27,7 @@ def again(tmp_path: Path, lake: Path):
     return bring
 
 
-def test_a_deleted_index_is_named_and_importing_again_mends_it(lake, again):
+def test_a_deleted_index_is_named_and_importing_again_repairs_it(lake, again):
     next(lake.rglob("index.json")).unlink()
     (fault,) = verify_lake(lake).faults
     assert (

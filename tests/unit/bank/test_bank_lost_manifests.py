@@ -61,8 +61,8 @@ def test_rows_whose_manifest_was_deleted_are_read_named_and_listed_again(two_run
     assert read_raw(lake, "raw_generations")["sample_index"].to_list() == list(range(9))
     assert scan_raw(lake, "raw_generations", point_ids=["pt-a"]).collect().height == 9
     assert [p for p, _ in raw_parts(lake, "raw_generations", SESSION, point_ids=["pt-z"])] == []
-    told = read_manifests(lake)
-    assert [(m.run_id, m.attempt) for m in told] == [("first", 1), ("second", 2)]
+    reported = read_manifests(lake)
+    assert [(m.run_id, m.attempt) for m in reported] == [("first", 1), ("second", 2)]
 
     report = verify_bank(lake)
     named = {(f.kind, Path(f.path).stem) for f in report.faults if f.kind == "manifest"}
@@ -92,7 +92,7 @@ def test_a_session_without_its_folder_of_manifests_is_still_found(two_runs):
     assert verify_bank(two_runs).samples == 9
 
 
-def test_the_next_run_generates_nothing_anew_and_counts_its_attempt_on(two_runs):
+def test_the_next_run_generates_nothing_again_and_counts_its_attempt_on(two_runs):
     shutil.rmtree(two_runs / "raw/manifests")
     with open_run(Files(two_runs), SESSION, part_rows=9) as (writer, found):
         assert missing_samples(planned_samples([("pt-a", ["p0"], 9)]), found.done).is_empty()

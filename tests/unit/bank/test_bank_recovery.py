@@ -154,7 +154,7 @@ def test_an_unlisted_part_that_is_torn_is_set_aside(lake, bank):
     assert kinds(lake) == []
 
 
-def test_a_damaged_manifest_is_set_aside_and_made_anew_from_its_parts(lake, bank):
+def test_a_damaged_manifest_is_set_aside_and_rebuilt_from_its_parts(lake, bank):
     run = bank(range(4), range(4, 6))
     path = lake / f"raw/manifests/session={SESSION}/{run}.json"
     path.write_text(path.read_text().replace('"attempt": 1', '"attempt": 3'))

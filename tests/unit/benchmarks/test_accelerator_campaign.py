@@ -49,13 +49,13 @@ def test_a_part_that_fails_says_why_and_the_others_go_on(tmp_path: Path) -> None
         part("silent", "-c", "pass", writes=["table.csv"]),
         counting("last"),
     )
-    told: list[str] = []
-    records = campaign(place, tmp_path / "out", command="typed", say=told.append)
+    listed: list[str] = []
+    records = campaign(place, tmp_path / "out", command="typed", say=listed.append)
     wanted = {"first": "done", "broken": "failed", "silent": "failed", "last": "done"}
     assert statuses(records) == wanted
     assert records[1].reason == "exit code 1: the fan is off"
     assert records[2].reason == "table.csv was not written: it printed nothing"
-    assert any(line.startswith("broken: failed") and "the fan is off" in line for line in told)
+    assert any(line.startswith("broken: failed") and "the fan is off" in line for line in listed)
     join(tmp_path / "out", tmp_path / "home")
     assert (tmp_path / "home/work/command.txt").read_text() == "typed"
     kept = {
@@ -71,10 +71,10 @@ def test_the_second_call_does_what_is_left(tmp_path: Path) -> None:
     place = kit(tmp_path / "kit", counting("once"), later)
     assert statuses(campaign(place, tmp_path / "out", say=lambda _: None))["later"] == "failed"
     flag.touch()
-    told: list[str] = []
-    records = campaign(place, tmp_path / "out", say=told.append)
+    listed: list[str] = []
+    records = campaign(place, tmp_path / "out", say=listed.append)
     assert statuses(records) == {"once": "done", "later": "done"}
-    assert (place / "work/once").read_text() == "x" and told[0] == "once: done in an earlier call"
+    assert (place / "work/once").read_text() == "x" and listed[0] == "once: done in an earlier call"
 
 
 def test_a_part_that_exceeds_its_share_is_asked_to_seal_and_leaves_nothing_running(
@@ -133,7 +133,7 @@ def test_single_parts_and_a_name_that_is_none(tmp_path: Path) -> None:
         campaign(place, tmp_path / "out", only=["three"])
 
 
-def test_what_the_payload_tells_is_the_reason(tmp_path: Path) -> None:
+def test_what_the_payload_says_is_the_reason(tmp_path: Path) -> None:
     script = "import sys; open(sys.argv[1], 'w').write('no driver'); sys.exit(2)"
     place = kit(tmp_path / "kit")
     (place / "work/logs").mkdir(parents=True)

@@ -207,9 +207,9 @@ def test_damaged_results_add_nothing(tmp_path: Path) -> None:
     root = tmp_path / "data"
     root.mkdir()
     out = brought(tmp_path / "1", {"lake/a": "1", "work/x": "1"})
-    told = json.loads((out / "kit.json").read_text())
-    told["pieces"][0]["sha256"] = "0" * 64
-    (out / "kit.json").write_text(json.dumps(told))
+    reported = json.loads((out / "kit.json").read_text())
+    reported["pieces"][0]["sha256"] = "0" * 64
+    (out / "kit.json").write_text(json.dumps(reported))
     with pytest.raises(IsocostError, match="results-001 is damaged"):
         unpack_results(out, root)
     assert list(root.iterdir()) == []

@@ -35,7 +35,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def parts(folder: Path, *boards: dict[str, object]) -> Path:
     folder.mkdir()
-    told = {
+    stated = {
         "date": "2026-01-01 00:00 UTC",
         "boards": list(boards),
         "boards_unknown_reason": None if boards else "no driver",
@@ -46,7 +46,7 @@ def parts(folder: Path, *boards: dict[str, object]) -> Path:
         "packages": {"vllm": "0.26.0"},
     }
     record = {"name": "x", "status": "failed", "seconds": 1.5, "reason": "a | b"}
-    (folder / "environment.json").write_text(json.dumps(told))
+    (folder / "environment.json").write_text(json.dumps(stated))
     (folder / "campaign.json").write_text(json.dumps([record]))
     (folder / "command.txt").write_text("typed")
     return folder

@@ -249,7 +249,7 @@ def test_every_card_has_a_source():
 
 
 @pytest.mark.parametrize("content", [b"models: [", b"cards_version: 1\nmodels: []\n# \xff"])
-def test_a_card_file_that_is_no_yaml_is_told_in_one_line(tmp_path, content):
+def test_a_card_file_that_is_no_yaml_is_reported_in_one_line(tmp_path, content):
     (tmp_path / "models.yaml").write_bytes(content)
     with pytest.raises(IsocostError, match=r"not valid YAML|not UTF-8") as caught:
         load_book(tmp_path)

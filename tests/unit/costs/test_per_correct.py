@@ -178,7 +178,7 @@ def test_money():
             call()
 
 
-def test_baselines_and_groups_that_do_not_fit_are_told():
+def test_baselines_and_groups_that_do_not_fit_are_reported():
     with pytest.raises(IsocostError, match="2 baselines for 3 problems"):
         cost_of_pass([[1.0, 2.0, 3.0]], [[0.5, 0.5, 0.5]], [1.0, 2.0])
     with pytest.raises(IsocostError, match="group 'new': there is no model 7"):

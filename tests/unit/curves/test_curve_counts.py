@@ -136,7 +136,7 @@ def test_bootstrap_equals_refitting_repeated_problems(name):
 
 
 @pytest.mark.parametrize("fit_of", [beta_binomial_fit, zero_inflated_beta_binomial_fit])
-def test_one_sample_a_problem_does_not_tell_how_difficulty_spreads(fit_of):
+def test_one_sample_a_problem_does_not_say_how_difficulty_spreads(fit_of):
     fit = fit_of(np.ones(40), [0, 1] * 20)
     assert fit.status == "too_few_points" and np.isnan(coverage(fit, 10))
     assert fit_of(np.ones(40), np.zeros(40)).status == "flat"

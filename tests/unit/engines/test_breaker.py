@@ -79,11 +79,11 @@ def test_an_answered_probe_lets_all_through_and_a_failed_one_waits_longer():
         assert made.is_open() and made.admit().is_probe  # it may still break off: one more, not all
         probe.answered(is_whole=True)
     assert [made.admit().is_probe for _ in range(3)] == [False] * 3
-    told = made.drain_notes()
+    reported = made.drain_notes()
     assert (
-        len(told) == 2
-        and "unreachable (gone)" in told[0]
-        and "back" in told[1]
+        len(reported) == 2
+        and "unreachable (gone)" in reported[0]
+        and "back" in reported[1]
         and made.drain_notes() == []
     )
 

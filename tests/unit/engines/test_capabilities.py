@@ -22,9 +22,9 @@ def test_what_an_engine_lacks_it_hands_out_none_of(name: str) -> None:
 
 def test_no_engine_declares_the_same_as_another() -> None:
     """Otherwise a test that goes through all of them might miss a rule that asks for too much."""
-    told = [
+    listed = [
         tuple(getattr(capabilities_of(name), field.name) for field in fields(Capabilities)[:7])
         for name in ("vllm", "openai")
     ]
-    assert all(first != second for first, second in zip(*told, strict=True))
+    assert all(first != second for first, second in zip(*listed, strict=True))
     assert list(ENGINES.names()) == engine_names()

@@ -90,7 +90,7 @@ def test_every_sweep_of_the_kit_is_planned_and_stops_where_the_driver_is_asked_f
         session = str(store.session_file(session_id))
         assert generate.main(["--session", session, "--lake", str(store.lake)]) == 2, sweep
         said = capsys.readouterr()
-        told = said.out + said.err
-        assert "vLLM's CUDA build finds no NVIDIA GPU" in told, told
-        assert "NVML Shared Library Not Found. Run the session on a machine with" in told
+        reported = said.out + said.err
+        assert "vLLM's CUDA build finds no NVIDIA GPU" in reported, reported
+        assert "NVML Shared Library Not Found. Run the session on a machine with" in reported
     assert not list(store.lake.glob("raw/generations/*/*.parquet"))

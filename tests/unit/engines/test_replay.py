@@ -62,7 +62,7 @@ def test_what_nobody_sealed_is_not_read(store: Store) -> None:
         assert other.name in str(error)
 
 
-def test_a_missing_part_and_two_sessions_are_told(store: Store, tmp_path: Path) -> None:
+def test_a_missing_part_and_two_sessions_are_reported(store: Store, tmp_path: Path) -> None:
     second = bank(store, tmp_path / "problems", LAYOUT, *LAYOUT.sessions()[1])
     with pytest.raises(IsocostError, match="several sessions.*" + second):
         _load(str(store.lake), None, None)
@@ -73,6 +73,6 @@ def test_a_missing_part_and_two_sessions_are_told(store: Store, tmp_path: Path) 
         _load(str(store.lake), second, None)
 
 
-def test_no_lake_is_told(tmp_path: Path) -> None:
+def test_no_lake_is_reported(tmp_path: Path) -> None:
     with pytest.raises(IsocostError, match="not a lake"):
         _load(str(tmp_path / "nowhere"), None, None)

@@ -42,7 +42,7 @@ def test_the_model_is_served_under_the_name_that_a_sweep_uses(folder: Path) -> N
     assert own[5:] == ["--served-model-name=mine", "--generation-config", "auto"]
 
 
-def test_a_model_that_is_not_there_is_told(
+def test_a_model_that_is_not_there_is_reported(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(IsocostError, match="prepare large"):
@@ -82,7 +82,7 @@ def test_nothing_is_done_where_a_package_of_that_name_is_installed(
     assert environment == {} and not (tmp_path / "distributions").exists()
 
 
-def test_a_cache_that_cannot_be_written_is_told(
+def test_a_cache_that_cannot_be_written_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importlib.metadata, "version", without_vllm)

@@ -63,10 +63,10 @@ def place(repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path.write_text(found[2], encoding="utf-8")
     (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, samples())), encoding="utf-8")
     (folder / "mapping.yaml").write_text(MAPPING, encoding="utf-8")
-    told = ("--model", "m", "--task", "sums", "--task-version", "1", "--prompt", "direct")
+    listed = ("--model", "m", "--task", "sums", "--task-version", "1", "--prompt", "direct")
     run(
         folder, "isocost", "--data", "data", "import", "generic", "rows.jsonl", "--mapping",
-        "mapping.yaml", *told, "--unknown", "sampling", "--condition", "hardware=H100",
+        "mapping.yaml", *listed, "--unknown", "sampling", "--condition", "hardware=H100",
     )  # fmt: skip
     run(folder, "isocost", "--data", "data", "refresh")
     return folder
@@ -133,9 +133,11 @@ def test_the_report_and_the_dictionary_name_it(place: Path) -> None:
     page = (place / "data" / "report" / "index.html").read_text(encoding="utf-8")
     assert "Cooling water per problem (L)" in page and COLUMN in page
     run(place, "isocost.schema.dictionary", "dictionary.md")
-    told = (place / "dictionary.md").read_text(encoding="utf-8")
-    assert "| `water_l` | DOUBLE | L | yes | Cooling water of the sample, from energy_j. |" in told
-    assert told.count(f"| `{COLUMN}` | DOUBLE | L |") == 2
+    listed = (place / "dictionary.md").read_text(encoding="utf-8")
+    assert (
+        "| `water_l` | DOUBLE | L | yes | Cooling water of the sample, from energy_j. |" in listed
+    )
+    assert listed.count(f"| `{COLUMN}` | DOUBLE | L |") == 2
 
 
 def test_the_checks_look_at_it(place: Path) -> None:

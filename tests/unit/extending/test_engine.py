@@ -64,8 +64,10 @@ def test_its_answers_are_in_the_published_tables(add, blocks, tmp_path, monkeypa
     refresh.derive(store, "strategies")
     refresh.publish_warehouse(store)
     with duckdb.connect(str(store.root / "warehouse.duckdb"), read_only=True) as warehouse:
-        told = "SELECT engine, samples_valid, resolved_engine LIKE '%answer.py%' FROM core_sessions"
-        assert warehouse.execute(told).fetchall() == [("program", 4, True)]
+        reported = (
+            "SELECT engine, samples_valid, resolved_engine LIKE '%answer.py%' FROM core_sessions"
+        )
+        assert warehouse.execute(reported).fetchall() == [("program", 4, True)]
         accuracy = (
             "SELECT accuracy FROM out_strategy_outcomes WHERE strategy = 'pass_at_k' AND budget = 1"
         )
@@ -73,7 +75,7 @@ def test_its_answers_are_in_the_published_tables(add, blocks, tmp_path, monkeypa
 
 
 @pytest.mark.slow
-def test_a_program_that_fails_or_is_not_there_is_told(add, blocks, tmp_path, monkeypatch):
+def test_a_program_that_fails_or_is_not_there_is_reported(add, blocks, tmp_path, monkeypatch):
     add(PAGE, ENGINES)
     monkeypatch.chdir(tmp_path)
     line = blocks(PAGE, "yaml")[0]

@@ -297,7 +297,7 @@ def test_score_interval_keeps_its_level_where_the_bootstrap_does_not(alpha, beta
     assert 0.935 < ((low <= truth) & (truth <= high)).mean() < 0.985
 
 
-def test_counts_that_are_none_or_do_not_fit_are_told():
+def test_counts_that_are_none_or_do_not_fit_are_reported():
     with pytest.raises(IsocostError, match="do not fit each other"):
         wilson([1, 2], [10, 10, 10])
     with pytest.raises(IsocostError, match="are not counts"):

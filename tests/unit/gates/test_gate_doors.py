@@ -71,22 +71,22 @@ ONE = pl.int_range(pl.len()) == 4
 NEGATIVE = pl.when(ONE).then(pl.lit(-7, pl.Int64)).otherwise("output_tokens").alias("output_tokens")
 
 
-def test_a_refused_row_is_kept_feeds_nothing_and_is_told_again(
+def test_a_refused_row_is_kept_feeds_nothing_and_is_reported_again(
     tmp_path: Path, monkeypatch, capsys
 ) -> None:
     store = two_sources(tmp_path)
     breaking(monkeypatch, "core_samples", NEGATIVE)
     assert main(["--data", str(store.root), "refresh"]) == 3
-    told = capsys.readouterr().err
+    errors = capsys.readouterr().err
     assert (
-        told.startswith("partial: ")
-        and "import-bad: rule costs_are_not_negative refuses 1 row of core_samples" in told
+        errors.startswith("partial: ")
+        and "import-bad: rule costs_are_not_negative refuses 1 row of core_samples" in errors
     )
     (row,) = store.read("core_samples").filter(~pl.col("is_valid")).iter_rows(named=True)
     assert (row["output_tokens"], row["invalid_reasons"]) == (
         -7,
         ["costs_are_not_negative"],
-    ) and row["sample_id"] in told
+    ) and row["sample_id"] in errors
     outcomes = store.read("out_strategy_outcomes").filter(
         (pl.col("strategy") == "pass_at_k") & (pl.col("budget") == 1)
     )
@@ -199,6 +199,6 @@ def test_a_table_that_breaks_its_definition_leaves_out_its_session_by_name(
     ):
         list(refresh.everything(store))
     assert store.read("core_samples")["model_variant"].unique().to_list() == ["good"]
-    told = store.read("core_checks", "import-bad")
-    assert told.sort("rule")["rule"].to_list() == ["schema", "source_can_be_curated"]
-    assert told.filter(pl.col("rule") == "schema")["table_name"].to_list() == ["core_sessions"]
+    reported = store.read("core_checks", "import-bad")
+    assert reported.sort("rule")["rule"].to_list() == ["schema", "source_can_be_curated"]
+    assert reported.filter(pl.col("rule") == "schema")["table_name"].to_list() == ["core_sessions"]

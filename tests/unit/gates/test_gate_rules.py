@@ -152,10 +152,10 @@ def test_a_table_that_breaks_its_definition_stops_its_session(
     assert (outcome.table, outcome.code, outcome.kind) == (table, "schema", "schema")
     with pytest.raises(IsocostError, match=column.split("_", maxsplit=1)[0]) as caught:
         gates.through(frames, "s-1")
-    told = gates.left_out(caught.value, "s-1")
+    reported = gates.left_out(caught.value, "s-1")
     assert (
-        told.sort("rule")["rule"].to_list() == ["schema", "source_can_be_curated"]
-        and not told["is_passed"].any()
+        reported.sort("rule")["rule"].to_list() == ["schema", "source_can_be_curated"]
+        and not reported["is_passed"].any()
     )
 
 

@@ -59,23 +59,23 @@ AIPERF = {
 def test_aiperf_summary_alone(tmp_path: Path, as_folder: bool) -> None:
     path = write(tmp_path / "in" / "profile_export_aiperf.json", AIPERF)
     _, raw, tables = brought_in(tmp_path, "aiperf", path.parent if as_folder else path)
-    told = {
+    stated = {
         (row["metric"], row["statistic"]): row
         for row in tables["core_imported_metrics"].iter_rows(named=True)
     }
     assert (
-        told["request_latency", "mean"]["value"] == 0.5
-        and told["request_latency", "mean"]["unit"] == "s"
+        stated["request_latency", "mean"]["value"] == 0.5
+        and stated["request_latency", "mean"]["unit"] == "s"
     )
     assert (
-        told["request_latency", "p99"]["value"] == 0.9
-        and told["request_latency", "stddev"]["value"] == 0.05
+        stated["request_latency", "p99"]["value"] == 0.9
+        and stated["request_latency", "stddev"]["value"] == 0.05
     )
     assert (
-        told["request_throughput", "value"]["value"],
-        told["request_throughput", "value"]["unit"],
+        stated["request_throughput", "value"]["value"],
+        stated["request_throughput", "value"]["unit"],
     ) == (4.0, "requests/sec")
-    assert told["output_sequence_length", "mean"]["window_s"] == 10.0
+    assert stated["output_sequence_length", "mean"]["window_s"] == 10.0
     assert set(raw["model_variant"]) == {"m"}
     assert json.loads(raw["condition"][0]) == {
         "endpoint.streaming": True,
@@ -139,20 +139,20 @@ def test_sglang_without_streaming_has_no_gaps(tmp_path: Path) -> None:
 )
 def test_what_is_of_another_form_is_named(tmp_path: Path, name: str, value, what: str) -> None:
     path = write(tmp_path / ("r.jsonl" if isinstance(value, str) else "r.json"), value)
-    with pytest.raises(IsocostError) as told:
+    with pytest.raises(IsocostError) as caught:
         import_path(name, path, tmp_path / "lake", unknown=files.ALL_UNKNOWN)
-    assert what in str(told.value) and str(path) in str(told.value)
+    assert what in str(caught.value) and str(path) in str(caught.value)
 
 
 def test_vllm_latency_is_of_batches(tmp_path: Path) -> None:
     _, _, tables = brought_in(tmp_path, "vllm_latency", files.vllm_latency(tmp_path / "in"))
-    told = {
+    stated = {
         (row["metric"], row["statistic"]): row["value"]
         for row in tables["core_imported_metrics"].iter_rows(named=True)
     }
     assert (
-        told["batch_latency", "mean"] == 1.5
-        and told["batch_latency", "p99"] == 1.99
+        stated["batch_latency", "mean"] == 1.5
+        and stated["batch_latency", "p99"] == 1.99
         and tables["core_samples"].is_empty()
     )
 
@@ -190,15 +190,15 @@ def test_leaderboard_files_of_a_model_and_of_a_task_say_the_same(tmp_path: Path)
         raw["condition"].n_unique() == 1
         and json.loads(raw["condition"][0])["hardware"] == "2 x B200"
     )
-    told = {
+    stated = {
         (row["metric"], row["statistic"]): (row["value"], row["unit"])
         for row in tables["core_imported_metrics"].iter_rows(named=True)
     }
-    assert told["power", "mean"] == (300.0, "W") and told["energy_per_token", "value"] == (
+    assert stated["power", "mean"] == (300.0, "W") and stated["energy_per_token", "value"] == (
         1.5,
         "J/token",
     )
-    assert told["itl", "median"] == (0.03, "s")
+    assert stated["itl", "median"] == (0.03, "s")
 
 
 def test_llmperf_responses_take_model_and_load_from_the_summary_beside_them(tmp_path: Path) -> None:
@@ -313,11 +313,11 @@ def test_evalscope_runs_that_differ_in_their_configuration_are_two_points(tmp_pa
         .sort("temperature")
     )
     assert of_points["value"].to_list() == [1.0, 0.0]
-    told = {
+    stated = {
         (row["metric"], row["statistic"]): (row["value"], row["unit"])
         for row in numbers.iter_rows(named=True)
     }
-    assert told["latency", "mean"] == (1.25, "s") and told["latency", "p99"] == (2.0, "s")
+    assert stated["latency", "mean"] == (1.25, "s") and stated["latency", "p99"] == (2.0, "s")
 
 
 def test_evalscope_metric_that_falls_as_the_model_gets_better_is_no_verdict(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_an_empty_answer_is_wrong(shared_cases: Path, tmp_path: Path) -> None:
 
 def test_what_is_missing_for_a_verdict_is_said(shared_cases: Path, tmp_path: Path, capsys) -> None:
     case = shared_cases / "misc"
-    told = [part for key, value in SAID.items() for part in (f"--{key.replace('_', '-')}", value)]
+    listed = [part for key, value in SAID.items() for part in (f"--{key.replace('_', '-')}", value)]
     command = [
         "--data",
         str(tmp_path / "d"),
@@ -97,7 +97,7 @@ def test_what_is_missing_for_a_verdict_is_said(shared_cases: Path, tmp_path: Pat
         str(case / "nov.csv"),
         "--mapping",
         str(case / "null.yaml"),
-        *told,
+        *listed,
     ]
     assert cli.main(command) == 0
     out = capsys.readouterr().out
@@ -169,16 +169,16 @@ def test_why_generation_ended(shared_cases: Path, tmp_path: Path) -> None:
         verifier="numeric",
     )
     problems = Store(tmp_path).read("core_problems", "import-x").select("problem_id", "metadata")
-    told = (
+    listed = (
         samples.join(problems, on="problem_id")
         .with_columns(pl.col("metadata").str.extract(r"(p\d)").alias("p"))
         .sort("p")
     )
-    assert told["finish_reason"].to_list() == ["length"] * 4 + ["stop"] * 2 + [
+    assert listed["finish_reason"].to_list() == ["length"] * 4 + ["stop"] * 2 + [
         "content_filter",
         "error",
         None,
     ]
     # "so far we have 3 + 7" gives 7 only where the text is finished.
-    assert told["correct"].to_list() == [False] * 4 + [True, True, False, None, True]
-    assert told["grade_reason"].to_list()[6] == "content_filter" and not told["is_truncated"][6]
+    assert listed["correct"].to_list() == [False] * 4 + [True, True, False, None, True]
+    assert listed["grade_reason"].to_list()[6] == "content_filter" and not listed["is_truncated"][6]

@@ -221,7 +221,7 @@ def test_any_text_in_a_provenance_column_can_be_read_later_or_is_refused_with_it
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["fast", "slow"])
-def test_conditions_are_identity_and_a_varying_column_that_is_not_mapped_is_told(
+def test_conditions_are_identity_and_a_varying_column_that_is_not_mapped_is_reported(
     tmp_path: Path, monkeypatch, way: str
 ) -> None:
     if way == "slow":

@@ -133,8 +133,8 @@ def test_counts_stay_counts_whatever_the_order_of_the_rows(tmp_path: Path) -> No
     assert first["core_points"].select("n_problems", "samples_banked", "samples_valid").rows() == [
         (2, 6, 6)
     ]
-    told = first["core_problems"].select("n_samples", "n_valid", "n_correct").sort("n_samples")
-    assert told.rows() == [(2, 2, 0), (4, 4, 1)]
+    reported = first["core_problems"].select("n_samples", "n_valid", "n_correct").sort("n_samples")
+    assert reported.rows() == [(2, 2, 0), (4, 4, 1)]
     assert first["core_sessions"].select(
         "samples_total", "samples_valid", "samples_invalid"
     ).rows() == [(6, 6, 0)]

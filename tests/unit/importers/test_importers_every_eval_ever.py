@@ -19,10 +19,10 @@ from whole_way import banked
 from isocost.errors import IsocostError
 
 
-def folder(root: Path, lines: list[dict[str, Any]], told: dict[str, Any] | None = None) -> Path:
+def folder(root: Path, lines: list[dict[str, Any]], given: dict[str, Any] | None = None) -> Path:
     """A run whose one line is written again with each of these changes."""
     root.mkdir(parents=True, exist_ok=True)
-    stated.write(root, told or {})
+    stated.write(root, given or {})
     pattern = json.loads((root / "eval_samples.jsonl").read_text())
     (root / "eval_samples.jsonl").write_text(
         "".join(json.dumps(pattern | line) + "\n" for line in lines)
@@ -31,8 +31,8 @@ def folder(root: Path, lines: list[dict[str, Any]], told: dict[str, Any] | None 
 
 
 def imported(path: Path, lake: Path) -> tuple[pl.DataFrame, pl.DataFrame, tuple[str, ...]]:
-    raw, core, told = banked("every_eval_ever", path, lake, **stated.OPTIONS)
-    return raw.filter(record_kind="sample"), core, told
+    raw, core, notes = banked("every_eval_ever", path, lake, **stated.OPTIONS)
+    return raw.filter(record_kind="sample"), core, notes
 
 
 def test_every_completion_of_a_line_is_a_sample(tmp_path: Path) -> None:
@@ -76,15 +76,15 @@ def test_every_completion_of_a_line_is_a_sample(tmp_path: Path) -> None:
 def test_what_a_score_is_worth(
     tmp_path: Path, evaluation: dict, metric: dict, correct: bool | None, score: float | None
 ) -> None:
-    told = {f"{stated.METRIC}/{key}": value for key, value in metric.items()}
+    changes = {f"{stated.METRIC}/{key}": value for key, value in metric.items()}
     found, _, _ = imported(
-        folder(tmp_path / "in", [{"evaluation": evaluation}], told), tmp_path / "lake"
+        folder(tmp_path / "in", [{"evaluation": evaluation}], changes), tmp_path / "lake"
     )
     assert found.select("label_correct", "label_score").row(0) == (correct, score)
 
 
 def test_epochs_that_a_converter_gave_one_score(tmp_path: Path) -> None:
-    told = {"eval_library": {"name": "inspect_ai", "version": "0.3"}}
+    changes = {"eval_library": {"name": "inspect_ai", "version": "0.3"}}
     lines = [
         {
             "metadata": {"epoch": str(epoch)},
@@ -93,17 +93,17 @@ def test_epochs_that_a_converter_gave_one_score(tmp_path: Path) -> None:
         }
         for epoch, text in ((1, "2"), (2, "3"))
     ]
-    found, _, _ = imported(folder(tmp_path / "in", lines, told), tmp_path / "lake")
+    found, _, _ = imported(folder(tmp_path / "in", lines, changes), tmp_path / "lake")
     assert found["sample_index"].to_list() == [0, 1] and found["label_score"].null_count() == 2
     assert json.loads(found["extra"][0])["group"]["covers"] == 2
-    one, _, _ = imported(folder(tmp_path / "one", lines[:1], told), tmp_path / "lake2")
+    one, _, _ = imported(folder(tmp_path / "one", lines[:1], changes), tmp_path / "lake2")
     assert one["label_score"].to_list() == [0.5]
 
 
 def test_a_waiting_time_is_no_latency(tmp_path: Path) -> None:
     line = {"performance": {"latency_ms": 9000, "generation_time_ms": 500}}
-    told = {"eval_library": {"name": "Inspect AI", "version": "0.3"}}
-    for number, (more, latency) in enumerate(((told, None), ({}, 9.0))):
+    stated = {"eval_library": {"name": "Inspect AI", "version": "0.3"}}
+    for number, (more, latency) in enumerate(((stated, None), ({}, 9.0))):
         found, _, _ = imported(
             folder(tmp_path / f"in{number}", [line], more), tmp_path / f"lake{number}"
         )
@@ -178,17 +178,17 @@ def test_runs_of_one_id_in_two_folders_and_in_one(tmp_path: Path) -> None:
 
 def test_an_instance_file_is_read_with_the_aggregate_beside_it(tmp_path: Path) -> None:
     path = folder(tmp_path / "in", [{}])
-    raw, _, told = banked(
+    raw, _, notes = banked(
         "every_eval_ever", path / "eval_samples.jsonl", tmp_path / "lake", **stated.OPTIONS
     )
     assert (
         raw.height == 1
         and raw["sampling"].to_list() == ['{"temperature":0.5}']
-        and not any("no aggregate" in text for text in told)
+        and not any("no aggregate" in text for text in notes)
     )
     (path / "eval.json").unlink()
-    _, _, told = banked("every_eval_ever", path, tmp_path / "lake2", **stated.OPTIONS)
-    assert any("1 instances have no aggregate" in text for text in told)
+    _, _, notes = banked("every_eval_ever", path, tmp_path / "lake2", **stated.OPTIONS)
+    assert any("1 instances have no aggregate" in text for text in notes)
 
 
 def test_a_name_that_stands_for_several_results_takes_none_of_them(tmp_path: Path) -> None:

@@ -100,8 +100,8 @@ def test_counts_that_cannot_be_cost_their_own_problem(
     path, lake = tmp_path / "c.jsonl", tmp_path / "lake"
     path.write_text(f'{{"id":"a","c":1,"n":4}}\n{line}\n{{"id":"b","c":0,"n":2}}\n')
     report = files.import_sample("counts", path, lake)
-    (told,) = report.warnings
-    assert message in told and "line 2" in told and "1 problem is left out" in told
+    (warning,) = report.warnings
+    assert message in warning and "line 2" in warning and "1 problem is left out" in warning
     assert report.records == 3 and report.null_reasons["counts_total:impossible_counts"] == 1
     raw = read_imports(lake).collect()
     assert raw["counts_total"].to_list() == [4, None, 2]  # what was read is kept with its reason
@@ -272,8 +272,8 @@ def test_vllm_bench_detailed(tmp_path: Path) -> None:
     assert requests["queue_s"].to_list() == [0.0, 0.1, None]
     # Six tokens in three chunks and in two: gaps between chunks are no time per token.
     assert requests["inter_token_s"].to_list() == [None, None, None]
-    told = "inter_token_s:gaps_between_chunks_of_several_tokens"
-    assert [told in reasons for reasons in requests["null_reasons"].to_list()] == [
+    reported = "inter_token_s:gaps_between_chunks_of_several_tokens"
+    assert [reported in reasons for reasons in requests["null_reasons"].to_list()] == [
         True,
         True,
         False,

@@ -264,7 +264,7 @@ def test_a_wrong_unit_in_a_mapping_lists_the_units_of_its_own_dimension(
         ("columns:\n", "does not say|columns is text"),
     ],
 )
-def test_a_file_that_is_no_mapping_is_told_what_one_looks_like(
+def test_a_file_that_is_no_mapping_is_reported_with_what_one_looks_like(
     tmp_path: Path, text: str, message: str
 ) -> None:
     mapping = tmp_path / "mapping.yaml"

@@ -76,8 +76,10 @@ def test_a_verdict_of_several_completions_is_on_none(
     tmp_path_factory: pytest.TempPathFactory, number: int, score: float
 ) -> None:
     home = tmp_path_factory.mktemp("run")
-    told = entry(exact_match=score, num_prompt_tokens=20, num_output_tokens=9)
-    path = folder(home / "in", [state(texts=tuple("abcde"[:number]))], [told], num_outputs=number)
+    reported = entry(exact_match=score, num_prompt_tokens=20, num_output_tokens=9)
+    path = folder(
+        home / "in", [state(texts=tuple("abcde"[:number]))], [reported], num_outputs=number
+    )
     raw, core, _ = banked("helm", path, home / "lake")
     found = samples(raw)
     assert found["output_text"].to_list() == list("abcde"[:number]) and found[
@@ -101,10 +103,10 @@ def test_requests_of_all_options_are_one_sample(tmp_path: Path, modes: tuple[str
         for mode in modes
         for index in (0, 1)
     ]
-    told = entry(exact_match=0.0, predicted_index=1, num_prompt_tokens=20, num_output_tokens=0)
+    reported = entry(exact_match=0.0, predicted_index=1, num_prompt_tokens=20, num_output_tokens=0)
     raw, core, _ = banked(
         "helm",
-        folder(tmp_path / "in", states, [told], method="multiple_choice_separate_original"),
+        folder(tmp_path / "in", states, [reported], method="multiple_choice_separate_original"),
         tmp_path / "lake",
     )
     (row,) = samples(raw).iter_rows(named=True)
@@ -123,11 +125,11 @@ def test_trials_are_repeats_with_a_verdict_each(tmp_path: Path) -> None:
         state(train_trial_index=trial, texts=(text,))
         for trial, text in ((0, "2"), (1, "3"), (2, "2"))
     ]
-    told = [
+    listed = [
         entry(trial=trial, exact_match=score) for trial, score in ((0, 1.0), (1, 0.0), (2, 1.0))
     ]
     raw, core, _ = banked(
-        "helm", folder(tmp_path / "in", states, told, num_train_trials=3), tmp_path / "lake"
+        "helm", folder(tmp_path / "in", states, listed, num_train_trials=3), tmp_path / "lake"
     )
     assert samples(raw)["label_correct"].to_list() == [True, False, True]
     assert (
@@ -155,9 +157,9 @@ def test_requests_that_one_verdict_was_computed_of(tmp_path: Path) -> None:
 
 
 def test_an_empty_completion_is_no_answer(tmp_path: Path) -> None:
-    told = state(texts=(" ",), output_mapping={"A": "2"})
+    reported = state(texts=(" ",), output_mapping={"A": "2"})
     raw, core, _ = banked(
-        "helm", folder(tmp_path / "in", [told], [entry(exact_match=0.0)]), tmp_path / "lake"
+        "helm", folder(tmp_path / "in", [reported], [entry(exact_match=0.0)]), tmp_path / "lake"
     )
     assert samples(raw)["answer"].to_list() == [None] and core["parse_status"].to_list() == [
         "no_answer"
@@ -173,13 +175,13 @@ def test_the_metric_that_judges_can_be_named(tmp_path: Path) -> None:
         banked("helm", path, tmp_path / "lake", metric="bleu")
 
 
-def test_files_without_their_run_are_told_of(tmp_path: Path) -> None:
+def test_files_without_their_run_are_reported(tmp_path: Path) -> None:
     folder(tmp_path / "in" / "a", [state()], [entry(exact_match=1.0)])
     folder(tmp_path / "in" / "b", [state()], [entry(exact_match=1.0)])
     (tmp_path / "in" / "b" / "run_spec.json").unlink()
-    raw, _, told = banked("helm", tmp_path / "in", tmp_path / "lake")
+    raw, _, notes = banked("helm", tmp_path / "in", tmp_path / "lake")
     assert samples(raw).height == 1
     assert any(
         "b: no run_spec.json next to per_instance_stats.json, scenario_state.json: left out" in text
-        for text in told
+        for text in notes
     )

@@ -84,7 +84,7 @@ def points(module: ModuleType, lake: Path, *paths: Path) -> set[str]:
 
 
 @pytest.mark.parametrize(("module", "name"), STATED, ids=label)
-def test_a_stated_setting_tells_two_points_apart(
+def test_a_stated_setting_keeps_two_points_apart(
     module: ModuleType, name: str, tmp_path: Path
 ) -> None:
     written = runs(module, tmp_path / "runs", name, module.STATED[name])
@@ -213,10 +213,10 @@ def test_arguments_with_commas_in_brackets_and_without_names() -> None:
     assert arguments_of(None) == arguments_of("") == {}
 
 
-@pytest.mark.parametrize("told", ["", "hardware", "=x", "hardware=", "{broken"])
-def test_a_condition_that_says_nothing_is_refused(told: str) -> None:
+@pytest.mark.parametrize("stated", ["", "hardware", "=x", "hardware=", "{broken"])
+def test_a_condition_that_says_nothing_is_refused(stated: str) -> None:
     with pytest.raises(IsocostError, match="condition"):
-        given_settings([told])
+        given_settings([stated])
 
 
 def test_a_condition_with_two_values_is_refused() -> None:

@@ -54,12 +54,13 @@ def written(folder: Path, document: dict[str, Any], name: str = "log.json") -> P
 
 def scored(raw: pl.DataFrame) -> dict[str, list]:
     rows = raw.filter(record_kind="sample")
-    told = [
+    listed = [
         (json.loads(text).get("scorer"), score)
         for text, score in rows.select("condition", "label_score").iter_rows()
     ]
     return {
-        name: [score for own, score in told if own == name] for name in {name for name, _ in told}
+        name: [score for own, score in listed if own == name]
+        for name in {name for name, _ in listed}
     }
 
 
@@ -104,9 +105,9 @@ class TestCases:
         assert set(found["accuracy"]) == {0.625} and set(found["n_problems"]) == {4}
 
     def test_samples_taken_back_do_not_count(self, shared_cases: Path, tmp_path: Path) -> None:
-        _, samples, told = banked("inspect_ai", shared_cases / "inspect_invalidated", tmp_path)
+        _, samples, notes = banked("inspect_ai", shared_cases / "inspect_invalidated", tmp_path)
         assert list(accuracy(samples).values()) == [0.0] and samples["is_valid"].sum() == 2
-        assert any("2 of 4 samples were invalidated" in text for text in told)
+        assert any("2 of 4 samples were invalidated" in text for text in notes)
 
     def test_tokens_by_provider(self, shared_cases: Path, tmp_path: Path) -> None:
         raw, _, _ = banked("inspect_ai", shared_cases / "inspect_usage", tmp_path)
@@ -131,8 +132,8 @@ class TestCases:
             )
 
     def test_files_of_an_eval_set_are_left_out(self, shared_cases: Path, tmp_path: Path) -> None:
-        _, samples, told = banked("inspect_ai", shared_cases / "inspect_evalset", tmp_path)
-        assert samples.height == 3 and any("eval-set.json, logs.json" in text for text in told)
+        _, samples, notes = banked("inspect_ai", shared_cases / "inspect_evalset", tmp_path)
+        assert samples.height == 3 and any("eval-set.json, logs.json" in text for text in notes)
 
     def test_runs_of_other_model_arguments_are_other_points(
         self, shared_cases: Path, tmp_path: Path
@@ -382,6 +383,6 @@ def test_a_file_that_is_no_log_is_named(tmp_path: Path) -> None:
 def test_a_secret_is_kept_nowhere(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     config = {"temperature": 1, "extra_headers": {"Authorization": "SECRET"}}
-    told = {"eval/model_args": {"api_key": "SECRET"}, "eval/model_generate_config": config}
-    raw, _, _ = banked("inspect_ai", stated.write(tmp_path / "in", told), tmp_path / "lake")
+    shared = {"eval/model_args": {"api_key": "SECRET"}, "eval/model_generate_config": config}
+    raw, _, _ = banked("inspect_ai", stated.write(tmp_path / "in", shared), tmp_path / "lake")
     assert "SECRET" not in str(raw.to_dicts())

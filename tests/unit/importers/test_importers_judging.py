@@ -69,17 +69,17 @@ def worth(found: pl.DataFrame) -> list[tuple]:
 )
 @pytest.mark.parametrize("verifier", [None, "numeric"])
 def test_what_is_not_answered_is_wrong(silence: dict, verifier: str | None) -> None:
-    told = {} if verifier else {"label_correct": True, "answer": "3"}
-    found = samples({"output_text": "A: 3"} | told, silence, verifier=verifier)
+    stated = {} if verifier else {"label_correct": True, "answer": "3"}
+    found = samples({"output_text": "A: 3"} | stated, silence, verifier=verifier)
     assert worth(found) == [(True, True, "parsed"), WRONG]
 
 
 @pytest.mark.parametrize("silence", [{"output_text": ""}, {}])
 @pytest.mark.parametrize("verifier", [None, "numeric"])
 def test_unless_it_is_asked_to_be_undefined(silence: dict, verifier: str | None) -> None:
-    told = {} if verifier else {"label_correct": True, "answer": "3"}
+    stated = {} if verifier else {"label_correct": True, "answer": "3"}
     found = samples(
-        {"output_text": "A: 3"} | told, silence, verifier=verifier, unanswered="undefined"
+        {"output_text": "A: 3"} | stated, silence, verifier=verifier, unanswered="undefined"
     )
     assert worth(found)[1] == (None, False, "error") and found["grade_reason"][1] == "unanswered"
 
@@ -168,21 +168,26 @@ def test_a_score_that_falls_as_the_model_gets_better_is_no_verdict() -> None:
 def store_with(tmp_path: Path, verifier: str | None) -> tuple[Store, dict]:
     store, path = Store(tmp_path / "data"), tmp_path / "t.jsonl"
     path.write_text(json.dumps({"id": "1", "text": "A: 3", "ref": "3"}) + "\n")
-    told = {"format": "generic", "path": path, "provenance": KNOWN, "mapping": tmp_path / "m.yaml"}
-    told["mapping"].write_text("columns: {problem: id, output: text, reference: ref}\n")
-    bring_in(store, "import-x", verifier=verifier, **told)
-    return store, told
+    stated = {
+        "format": "generic",
+        "path": path,
+        "provenance": KNOWN,
+        "mapping": tmp_path / "m.yaml",
+    }
+    stated["mapping"].write_text("columns: {problem: id, output: text, reference: ref}\n")
+    bring_in(store, "import-x", verifier=verifier, **stated)
+    return store, stated
 
 
 def test_a_verifier_is_never_dropped_without_a_word(tmp_path: Path) -> None:
-    store, told = store_with(tmp_path, "numeric")
+    store, notes = store_with(tmp_path, "numeric")
     with pytest.raises(
         IsocostError, match=r"graded by numeric before.*--verifier numeric.*--verifier none"
     ):
-        bring_in(store, "import-x", **told)
+        bring_in(store, "import-x", **notes)
     assert source_of(store, "import-x").verifier == "numeric"
-    assert bring_in(store, "import-x", verifier="numeric", **told).warnings == ()
-    report = bring_in(store, "import-x", verifier="none", **told)
+    assert bring_in(store, "import-x", verifier="numeric", **notes).warnings == ()
+    report = bring_in(store, "import-x", verifier="none", **notes)
     assert (
         any("numeric before" in warning for warning in report.warnings)
         and source_of(store, "import-x").verifier is None
@@ -190,15 +195,15 @@ def test_a_verifier_is_never_dropped_without_a_word(tmp_path: Path) -> None:
 
 
 def test_nor_when_the_content_changed(tmp_path: Path) -> None:
-    store, told = store_with(tmp_path, "numeric")
-    told["path"].write_text(json.dumps({"id": "1", "text": "A: 4", "ref": "3"}) + "\n")
+    store, notes = store_with(tmp_path, "numeric")
+    notes["path"].write_text(json.dumps({"id": "1", "text": "A: 4", "ref": "3"}) + "\n")
     with pytest.raises(IsocostError, match="graded by numeric before"):
-        bring_in(store, "import-x", **told)
+        bring_in(store, "import-x", **notes)
 
 
 def test_labels_may_be_said_at_once(tmp_path: Path) -> None:
-    store, told = store_with(tmp_path, "none")
+    store, notes = store_with(tmp_path, "none")
     assert (
         source_of(store, "import-x").verifier is None
-        and bring_in(store, "import-x", **told).status == "already"
+        and bring_in(store, "import-x", **notes).status == "already"
     )

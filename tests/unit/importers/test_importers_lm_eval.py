@@ -45,7 +45,7 @@ def line(document: int = 0, **more: Any) -> dict[str, Any]:
 
 
 def run(
-    folder: Path, lines: list[dict[str, Any]], told: dict[str, Any] | None = None, task: str = "t"
+    folder: Path, lines: list[dict[str, Any]], stated: dict[str, Any] | None = None, task: str = "t"
 ) -> Path:
     """A folder with one run; told is merged into its results file."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ def run(
         "versions": {task: 1},
         "n-shot": {task: 0},
         "model_name": "m",
-        **(told or {}),
+        **(stated or {}),
     }
     (folder / f"results_{STAMP}.json").write_text(json.dumps(document))
     (folder / f"samples_{task}_{STAMP}.jsonl").write_text(
@@ -154,11 +154,11 @@ class TestCases:
         assert sorted(accuracy(samples).values()) == [0.0, 1.0] and any(
             "before 0.4.8" in text for text in warnings
         )
-        told = {
+        stated = {
             (json.loads(text)["filter"], right)
             for text, right in raw.select("condition", "label_correct").iter_rows()
         }
-        assert {pair for pair in told if pair[1] is not None} == {
+        assert {pair for pair in stated if pair[1] is not None} == {
             ("strict-match", False),
             ("flexible-extract", True),
         }
@@ -285,8 +285,8 @@ def choice(lls: list[float], target: Any, *, options: list[str], **scores: float
         f"gen_args_{i}": {"arg_0": "q", "arg_1": f" {option}"} for i, option in enumerate(options)
     }
     pairs = [[str(ll), "False"] for ll in lls]
-    told = {"arguments": asked, "resps": [[pair] for pair in pairs], "filtered_resps": pairs}
-    return value | told | {"target": target, "metrics": list(scores), **scores}
+    stated = {"arguments": asked, "resps": [[pair] for pair in pairs], "filtered_resps": pairs}
+    return value | stated | {"target": target, "metrics": list(scores), **scores}
 
 
 @pytest.mark.parametrize(
@@ -375,13 +375,13 @@ def test_runs_of_the_same_time_in_two_folders_keep_their_own_settings(tmp_path: 
 
 
 def test_a_group_asks_for_nothing_that_its_tasks_state(tmp_path: Path) -> None:
-    told = config() | {
+    reported = config() | {
         "results": {"t": {"acc,none": 1.0}, "all": {"acc,none": 0.5, "alias": "all"}},
         "groups": {"all": {"acc,none": 0.5}},
         "group_subtasks": {"all": ["part"], "part": ["t"], "t": []},
     }
     import_path(
-        "lm_eval", run(tmp_path / "in", [line()], told), tmp_path / "lake"
+        "lm_eval", run(tmp_path / "in", [line()], reported), tmp_path / "lake"
     )  # nothing is asked for
     document = json.loads((tmp_path / "in" / f"results_{STAMP}.json").read_text())
     group = task_of(document, "all", "x")
@@ -434,7 +434,7 @@ def test_lines_that_no_filter_can_be_named_for(tmp_path: Path) -> None:
 
 def test_a_secret_is_kept_nowhere(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    told = {
+    shared = {
         "config/model_args": {
             "model": "org/m",
             "api_key": "sk-SECRET",
@@ -442,7 +442,7 @@ def test_a_secret_is_kept_nowhere(tmp_path: Path) -> None:
             "header": {"a": 1},
         }
     }
-    raw, _, _ = banked("lm_eval", stated.write(tmp_path / "in", told), tmp_path / "lake")
+    raw, _, _ = banked("lm_eval", stated.write(tmp_path / "in", shared), tmp_path / "lake")
     assert "SECRET" not in str(raw.to_dicts())
 
 

@@ -248,12 +248,12 @@ def test_tokens_of_an_mlperf_log_give_joules_a_token(tmp_path: Path) -> None:
     assert window["window_s"] == 4.0 and window["output_tokens_in_window"] == 200.0
     # 104 W in the mean over 50 tokens a second.
     assert window["energy_j_per_output_token"] == pytest.approx(104.0 / 50.0)
-    told = {
+    stated = {
         (row["metric"], row["statistic"]): (row["value"], row["unit"])
         for row in found["core_imported_metrics"].iter_rows(named=True)
     }
-    assert told["energy_per_token", "value"] == (pytest.approx(2.08), "J/token")
-    assert told["first_token_latency", "p99"] == (1.5, "s") and told[
+    assert stated["energy_per_token", "value"] == (pytest.approx(2.08), "J/token")
+    assert stated["first_token_latency", "p99"] == (1.5, "s") and stated[
         "time_to_output_token", "mean"
     ] == (0.02, "s")
-    assert told["completed_tokens_per_second", "value"] == (50.0, "tokens/s")
+    assert stated["completed_tokens_per_second", "value"] == (50.0, "tokens/s")

@@ -34,7 +34,7 @@ def text(path: Path, *lines: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("told", "utc", "has_zone"),
+    ("stated", "utc", "has_zone"),
     [
         ("2024-05-30T11:03:37Z", 1717067017.0, True),
         ("2024-05-30T11:03:37", 1717067017.0, False),
@@ -44,14 +44,14 @@ def text(path: Path, *lines: str) -> Path:
         ("05-30-2024 11:03:37.000", 1717067017.0, False),
     ],
 )
-def test_times_as_logs_write_them(told: str, utc: float, has_zone: bool) -> None:
-    assert unix_seconds(told, "here") == (pytest.approx(utc), has_zone)
+def test_times_as_logs_write_them(stated: str, utc: float, has_zone: bool) -> None:
+    assert unix_seconds(stated, "here") == (pytest.approx(utc), has_zone)
 
 
-@pytest.mark.parametrize("told", ["", "yesterday", "11:03", "2024-13-01T00:00:00"])
-def test_what_is_no_time_is_an_error_with_its_place(told: str) -> None:
+@pytest.mark.parametrize("stated", ["", "yesterday", "11:03", "2024-13-01T00:00:00"])
+def test_what_is_no_time_is_an_error_with_its_place(stated: str) -> None:
     with pytest.raises(IsocostError, match="here"):
-        unix_seconds(told, "here")
+        unix_seconds(stated, "here")
 
 
 @given(st.floats(0, 1e6), st.sampled_from(["W", "mW", "kW", "", None]), st.sampled_from(["", " "]))
@@ -140,14 +140,14 @@ def test_nvidia_smi_board_without_a_sensor_has_no_energy(tmp_path: Path) -> None
 def test_nvidia_smi_faults_name_their_line(
     tmp_path: Path, lines: tuple[str, ...], what: str
 ) -> None:
-    with pytest.raises(IsocostError) as told:
+    with pytest.raises(IsocostError) as caught:
         import_path(
             "nvidia_smi",
             text(tmp_path / "a.csv", *lines),
             tmp_path / "lake",
             unknown=files.ALL_UNKNOWN,
         )
-    assert what in str(told.value)
+    assert what in str(caught.value)
 
 
 def test_dcgm_text_without_times_has_its_counters(tmp_path: Path) -> None:
@@ -227,11 +227,11 @@ def test_codecarbon_line_is_a_window(tmp_path: Path) -> None:
         and window["energy_source"] == "codecarbon_machine"
     )
     assert window["stop_s"] - window["start_s"] == pytest.approx(10.0)
-    told = {
+    stated = {
         row["metric"]: (row["value"], row["unit"])
         for row in tables["core_imported_metrics"].iter_rows(named=True)
     }
-    assert told["gpu_energy"] == (pytest.approx(1800.0), "J") and told["emissions"] == (
+    assert stated["gpu_energy"] == (pytest.approx(1800.0), "J") and stated["emissions"] == (
         1e-5,
         "kg CO2eq",
     )
@@ -263,7 +263,9 @@ def test_codecarbon_totals_of_a_run_that_was_flushed_count_once(tmp_path: Path) 
     assert any("2 lines left out" in warning for warning in warnings)
 
 
-def test_codecarbon_line_that_lacks_its_empty_columns_is_put_right_and_told(tmp_path: Path) -> None:
+def test_codecarbon_line_that_lacks_its_empty_columns_is_put_right_and_reported(
+    tmp_path: Path,
+) -> None:
     lines = (
         "2026-05-30T11:03:37,a,10.0,1e-5,0.001,0.0,,,machine,N",
         "2026-05-30T11:04:37,b,10.0,1e-5,0.002,0.0,process,N",
@@ -285,9 +287,7 @@ def test_codecarbon_line_that_lacks_its_empty_columns_is_put_right_and_told(tmp_
 @pytest.mark.parametrize(
     "line", ["2026-05-30T11:03:37,r,10.0", "2026-05-30T11:04:37,b,10.0,1e-5,0.002,0.0,N,process"]
 )
-def test_codecarbon_line_whose_columns_cannot_be_told_is_an_error(
-    tmp_path: Path, line: str
-) -> None:
+def test_codecarbon_line_whose_columns_are_ambiguous_is_an_error(tmp_path: Path, line: str) -> None:
     path = text(tmp_path / "emissions.csv", HEAD, line)
     with pytest.raises(IsocostError, match=r"line 2.*unclear which are missing"):
         import_path("codecarbon", path, tmp_path / "lake", unknown=files.ALL_UNKNOWN)

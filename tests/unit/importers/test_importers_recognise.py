@@ -50,13 +50,13 @@ def test_archives_and_unknown_files(tmp_path: Path) -> None:
 )
 def test_the_message_names_what_the_path_looks_like(tmp_path: Path, asked: str, given: str) -> None:
     path = getattr(files, given)(tmp_path / "source")
-    with pytest.raises(IsocostError) as told:
+    with pytest.raises(IsocostError) as caught:
         files.import_sample(asked, path, tmp_path / "lake")
-    assert f"import it as {given}" in str(told.value)
+    assert f"import it as {given}" in str(caught.value)
     assert not list((tmp_path / "lake").rglob("*.parquet"))
 
 
-def test_what_looks_like_nothing_is_told_what_was_expected(tmp_path: Path) -> None:
+def test_what_looks_like_nothing_is_reported_with_what_was_expected(tmp_path: Path) -> None:
     path = tmp_path / "notes.json"
     path.write_text('{"a": 1}')
     with pytest.raises(
@@ -69,9 +69,9 @@ def test_a_fault_inside_a_file_of_the_right_format_brings_no_hint(tmp_path: Path
     path = tmp_path / "counts.jsonl"
     path.write_text('{"id": "a", "c": 5, "n": 4}\n')
     for unknown in (files.ALL_UNKNOWN, frozenset()):
-        with pytest.raises(IsocostError) as told:
+        with pytest.raises(IsocostError) as caught:
             import_path("counts", path, tmp_path / "lake", unknown=unknown)
-        assert "looks like" not in str(told.value) and "The importer" not in str(told.value)
+        assert "looks like" not in str(caught.value) and "The importer" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -185,14 +185,14 @@ def test_the_same_file_given_with_another_one_counts_once(tmp_path):
     assert intake.clashes(store, "import-lone") == []
 
 
-def test_a_corrected_state_of_a_run_under_another_name_is_told(tmp_path):
+def test_a_corrected_state_of_a_run_under_another_name_is_reported(tmp_path):
     store = Store(tmp_path / "data")
     for key, values in (("import-one", ["C", "I"]), ("import-two", ["C", "C"])):
         path = log(tmp_path / key, "a.json", "one", values)
         intake.bring_in(store, key, format="inspect_ai", path=path, provenance={})
         refresh.curate_session(store, key)
-    (told,) = intake.clashes(store, "import-two")
-    assert told.startswith(
+    (message,) = intake.clashes(store, "import-two")
+    assert message.startswith(
         "1 samples of the same run have other results in import-one; only those of import-one count"
     )
     assert store.read("core_samples").height == 2
@@ -246,7 +246,7 @@ def test_yaml_files_of_single_problems_are_one_run(tmp_path):
     assert samples["point_id"].n_unique() == 1 and samples.height == 4 and samples["is_valid"].all()
 
 
-def test_unknown_for_what_the_source_says_changes_nothing_and_is_told(tmp_path):
+def test_unknown_for_what_the_source_says_changes_nothing_and_is_reported(tmp_path):
     path, lake = files.inspect_ai(tmp_path), tmp_path / "lake"
     first = import_path("inspect_ai", path, lake)
     again = import_path("inspect_ai", path, lake, unknown={"model", "sampling"})
@@ -287,21 +287,21 @@ def test_sampling_that_is_given_is_for_the_logs_that_state_none(tmp_path):
     raw, _ = core_of(
         tmp_path / "in", tmp_path / "lake", provenance={"sampling": {"temperature": 0.5}}
     )
-    told = dict(
+    stated = dict(
         raw.filter(record_kind="sample")
         .group_by("source_file")
         .agg(pl.col("sampling").unique().first())
         .iter_rows()
     )
-    assert told == {"a.json": '{"temperature":1.0}', "b.json": '{"temperature":0.5}'}
+    assert stated == {"a.json": '{"temperature":1.0}', "b.json": '{"temperature":0.5}'}
     report = import_path(
         "inspect_ai",
         tmp_path / "in",
         tmp_path / "other",
         provenance={"sampling": {"temperature": 0.5}},
     )
-    (told,) = report.warnings
-    assert told.startswith(
+    (stated,) = report.warnings
+    assert stated.startswith(
         "1 of 2 files state another sampling than '{\"temperature\":0.5}', first a.json: theirs counts there, yours in the 1 "
     )
     agreed = import_path(
@@ -347,10 +347,10 @@ def test_parts_of_before_the_column_of_runs_are_read(tmp_path, monkeypatch):
     part = next(lake.rglob("part-*.parquet"))
     pl.read_parquet(part).drop("source_run").write_parquet(part)
     manifest = part.with_name("manifest.json")
-    told = json.loads(manifest.read_bytes())
-    told["parts"][0]["sha256"] = checksum(part)
-    del told["sha256"]  # as it was before manifests had a seal
-    manifest.write_text(json.dumps(told), encoding="utf-8")
+    reported = json.loads(manifest.read_bytes())
+    reported["parts"][0]["sha256"] = checksum(part)
+    del reported["sha256"]  # as it was before manifests had a seal
+    manifest.write_text(json.dumps(reported), encoding="utf-8")
     raw = read_imports(lake).collect()
     assert raw["source_run"].null_count() == 2
     assert build_imported_core(raw)["core_samples"]["sample_id"].n_unique() == 2
@@ -374,12 +374,12 @@ def test_a_source_that_was_set_aside_does_not_stop_the_others(tmp_path, capsys):
     part.write_bytes(part.read_bytes()[:100])
     assert set_aside_imports(store.lake)
     assert main(["--data", str(store.root), "refresh"]) == 3
-    told = capsys.readouterr()
+    printed = capsys.readouterr()
     assert (
-        "1 of 2 sources could not be read and are in no table" in told.err
-        and "import-bad" in told.err
+        "1 of 2 sources could not be read and are in no table" in printed.err
+        and "import-bad" in printed.err
     )
-    assert "import-bad LEFT OUT" in told.out and "Traceback" not in told.err
+    assert "import-bad LEFT OUT" in printed.out and "Traceback" not in printed.err
     assert store.read("core_samples").height == 2 and set(
         store.read("out_strategy_outcomes")["n_samples"]
     ) == {2}
@@ -419,7 +419,7 @@ def test_a_damaged_source_is_left_out_until_it_is_imported_again(tmp_path, monke
     assert store.read("core_samples").height == 4
 
 
-def test_the_same_run_as_two_configurations_is_told(tmp_path):
+def test_the_same_run_as_two_configurations_is_reported(tmp_path):
     store = Store(tmp_path / "data")
     bring(store, "import-a", table(tmp_path / "1" / "t.jsonl", True, False))
     bring(
@@ -429,8 +429,8 @@ def test_the_same_run_as_two_configurations_is_told(tmp_path):
         provenance=KNOWN | {"sampling": {"temperature": 1}},
     )
     bring(store, "import-c", table(tmp_path / "3" / "t.jsonl", True, False, True))
-    (told,) = intake.clashes(store, "import-b")
-    assert "2 samples of the same run are in import-a as another configuration" in told
+    (message,) = intake.clashes(store, "import-b")
+    assert "2 samples of the same run are in import-a as another configuration" in message
     assert intake.clashes(store, "import-c") == []
 
 

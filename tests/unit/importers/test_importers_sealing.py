@@ -184,7 +184,7 @@ def test_what_a_killed_import_left_is_swept_and_a_living_one_is_not(tmp_path: Pa
         assert living.exists() and not dead.exists()
 
 
-def test_a_crash_between_seal_and_index_is_mended_by_the_next_import(
+def test_a_crash_between_seal_and_index_is_fixed_by_the_next_import(
     tmp_path: Path, monkeypatch
 ) -> None:
     lake, path = tmp_path / "lake", files.counts(tmp_path)

@@ -244,13 +244,13 @@ def test_a_metric_of_several_samples_is_the_verdict_of_none(
     row = Row("sample", "t", None, "t")
     row.label(score, f"{name}{joint}{k}")
     row.json("extra", {"kept": 1})
-    told = json.loads(row.values["extra"])
+    reported = json.loads(row.values["extra"])
     if k == 1:
-        assert row.values["label_score"] == score and told == {"kept": 1}
+        assert row.values["label_score"] == score and reported == {"kept": 1}
     else:
         assert "label_score" not in row.values and "label_correct" not in row.values
         assert row.reasons == [f"label_correct:verdict_covers_{k}_samples"]
-        assert told == {
+        assert reported == {
             "kept": 1,
             "group": {"label": score, "label_name": f"{name}{joint}{k}", "covers": k},
         }
@@ -357,7 +357,7 @@ def test_empty_completions_are_left_out_alike_with_labels_and_with_a_verifier(
 
     The label of an empty completion is what a verifier finds: wrong. What was cut off stays wrong.
     """
-    told = [
+    listed = [
         {
             "output_text": text,
             "reference": "4",
@@ -367,17 +367,17 @@ def test_empty_completions_are_left_out_alike_with_labels_and_with_a_verifier(
         }
         for i, (text, finish) in enumerate([("4", None), *rows])
     ]
-    told[0]["output_text"] = "The answer is 4"
+    listed[0]["output_text"] = "The answer is 4"
     expected = [
         True
         if (row["output_text"] or "").strip()
         else False
         if row["finish_reason"] == "length"
         else None
-        for row in told
+        for row in listed
     ]
     for verifier in (None, "numeric"):
-        found = core(*told, unanswered="undefined", verifier=verifier)
+        found = core(*listed, unanswered="undefined", verifier=verifier)
         assert sorted(found["correct"].to_list(), key=str) == sorted(expected, key=str)
         assert found.filter(pl.col("correct").is_null())["grade_reason"].unique().to_list() in (
             [],
@@ -434,9 +434,9 @@ def test_problems_without_samples_are_counted(tmp_path: Path) -> None:
         problem,
         {**problem, "samples": [], "is_corrects": [], "orig_dset_idx": 1},
     )
-    _, samples, told = banked("large_language_monkeys", path, tmp_path / "lake")
+    _, samples, notes = banked("large_language_monkeys", path, tmp_path / "lake")
     assert samples.height == 1 and any(
-        note.startswith("1 problems have an empty list of samples") for note in told
+        note.startswith("1 problems have an empty list of samples") for note in notes
     )
 
 

@@ -116,21 +116,23 @@ def test_what_guidellm_does_not_know_stays_unknown(tmp_path: Path, shared_cases:
         ),
         on="problem_id",
     )
-    told = {row["request"]: row for row in samples.iter_rows(named=True)}
+    stated = {row["request"]: row for row in samples.iter_rows(named=True)}
     assert order[:2] == ["r0", "r1"]
-    assert told["r0"]["ttft_s"] is None and told["r0"]["inter_token_s"] is None
+    assert stated["r0"]["ttft_s"] is None and stated["r0"]["inter_token_s"] is None
     assert (
-        told["r1"]["ttft_s"] is None
-        and told["r1"]["inter_token_s"] is None
-        and told["r1"]["output_tokens"] == 0
+        stated["r1"]["ttft_s"] is None
+        and stated["r1"]["inter_token_s"] is None
+        and stated["r1"]["output_tokens"] == 0
     )
-    assert told["r2"]["output_tokens"] is None and told["r2"]["ttft_s"] == 0.1
+    assert stated["r2"]["output_tokens"] is None and stated["r2"]["ttft_s"] == 0.1
     assert {"ttft_s: no_token_came", "inter_token_s: fewer_than_two_tokens"} <= set(
-        told["r1"]["costs_unknown_reasons"]
+        stated["r1"]["costs_unknown_reasons"]
     )
     # 20 tokens at 10 ms would have taken 0.19 s, not 1.9.
-    assert told["r3"]["inter_token_s"] == pytest.approx(0.1)
-    assert "inter_token_s: recomputed_from_latency_and_ttft" in told["r3"]["costs_unknown_reasons"]
+    assert stated["r3"]["inter_token_s"] == pytest.approx(0.1)
+    assert (
+        "inter_token_s: recomputed_from_latency_and_ttft" in stated["r3"]["costs_unknown_reasons"]
+    )
 
 
 def test_zero_joules_over_two_seconds_are_no_measurement(

@@ -172,12 +172,12 @@ def test_guidellm_folder_of_reports(tmp_path):
     shutil.copy(report, folder / "second.json")
     (folder / "config.json").write_text('{"target": "http://localhost"}')
     (folder / "report.yaml").write_text("the same once more")
-    told, frame = imported("guidellm", folder, tmp_path / "lake")
+    notes, frame = imported("guidellm", folder, tmp_path / "lake")
     assert (
         frame.group_by("source_file").len()["len"].n_unique() == 1
         and frame["source_file"].n_unique() == 2
     )
-    assert "config.json: left out, it is not a GuideLLM report" in told.warnings
+    assert "config.json: left out, it is not a GuideLLM report" in notes.warnings
     report.unlink(), (folder / "second.json").unlink()
     with pytest.raises(IsocostError, match="contains no GuideLLM report"):
         imported("guidellm", folder, tmp_path / "other")
@@ -257,16 +257,16 @@ def test_a_real_vllm_bench_serve_file_agrees_with_its_own_summary(tmp_path):
     assert frame["condition"].n_unique() == 1 and frame["source_run"].n_unique() == 2
     for _, run in frame.group_by("source_run"):
         requests = run.filter(record_kind="request")
-        told = dict(
+        stated = dict(
             run.filter(record_kind="aggregate").select("metric_name", "metric_value").iter_rows()
         )
-        assert requests.height == told["completed"] == 6 and requests["error"].null_count() == 6
-        assert requests["ttft_s"].mean() == pytest.approx(told["mean_ttft"], rel=1e-9)
-        assert requests["ttft_s"].median() == pytest.approx(told["median_ttft"], rel=1e-9)
-        assert requests["latency_s"].mean() == pytest.approx(told["mean_e2el"], rel=1e-9)
+        assert requests.height == stated["completed"] == 6 and requests["error"].null_count() == 6
+        assert requests["ttft_s"].mean() == pytest.approx(stated["mean_ttft"], rel=1e-9)
+        assert requests["ttft_s"].median() == pytest.approx(stated["median_ttft"], rel=1e-9)
+        assert requests["latency_s"].mean() == pytest.approx(stated["mean_e2el"], rel=1e-9)
         assert (requests["output_tokens"].sum(), requests["prompt_tokens"].sum()) == (
-            told["total_output_tokens"],
-            told["total_input_tokens"],
+            stated["total_output_tokens"],
+            stated["total_input_tokens"],
         )
     samples = build_imported_core(frame)["core_samples"]
     assert samples["sample_id"].n_unique() == 12

@@ -19,7 +19,7 @@ def read(usage: dict, **more: int) -> dict:
 
 @given(SIZE, SIZE, SIZE, SIZE, SIZE, st.booleans(), st.booleans())
 @settings(max_examples=200, deadline=None)
-def test_the_total_tells_what_stands_beside(
+def test_the_total_says_what_stands_beside(
     fresh: int, cached: int, wrote: int, said: int, thought: int, cache: bool, think: bool
 ) -> None:
     prompt, output = fresh + cached + wrote, said + thought

@@ -15,11 +15,11 @@ from isocost.telemetry import DeviceReading
 
 class Engine:
     def __init__(self, name, device="cuda", devices=1):
-        self.name, self.told = name, {"device": device, "devices": devices}
+        self.name, self.described = name, {"device": device, "devices": devices}
         self.capabilities = capabilities_of(name)
 
     def describe(self):
-        return self.told
+        return self.described
 
 
 class Writer:

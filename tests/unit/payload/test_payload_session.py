@@ -32,7 +32,7 @@ def samples_of(lake, **filters) -> pl.DataFrame:
     return read_raw(lake, "raw_generations").filter(~pl.col("is_warmup"), **filters)
 
 
-def test_every_sample_is_generated_once_with_what_the_engine_told(lake, recorded, run):
+def test_every_sample_is_generated_once_with_what_the_engine_reported(lake, recorded, run):
     session = sessions.session(options={"bank": recorded, "speed": 0})
     outcome = run(session)
     assert (outcome.status, outcome.generated, outcome.missing, outcome.errors) == (

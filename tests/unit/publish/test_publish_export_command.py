@@ -68,10 +68,10 @@ def test_what_is_exported_is_imported_with_its_verdicts_numbers_and_texts(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert exported(store, tmp_path / "out", "--relationship", "third_party") == 0
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     mine = store.read("core_samples").filter(pl.col("correct").is_not_null())
-    assert f"{mine.height} samples of {mine['point_id'].n_unique()} configurations in" in told
-    assert "2 samples are left out" in told
+    assert f"{mine.height} samples of {mine['point_id'].n_unique()} configurations in" in output
+    assert "2 samples are left out" in output
     back = Store(tmp_path / "back")
     command = ["--data", str(back.root), "import", "every_eval_ever", str(tmp_path / "out")]
     # A session's own task has no version of somebody else's.

@@ -62,7 +62,7 @@ def test_the_same_tables_give_the_same_bytes(lab_store):
     assert {p.name: p.read_bytes() for p in lab_store.exports.iterdir()} == first
 
 
-def test_an_unreadable_table_is_told_and_its_old_file_goes(lab_store):
+def test_an_unreadable_table_is_reported_and_its_old_file_goes(lab_store):
     write_exports(lab_store)
     lab_store.path("out_frontiers").write_bytes(b"no parquet")
     report = write_exports(lab_store)
@@ -141,7 +141,7 @@ def test_tables_that_do_not_fit_give_the_same_bytes(lab, lab_store, monkeypatch)
     assert not [path for path in lab_store.root.iterdir() if path.name.startswith(".spill")]
 
 
-def test_a_damaged_file_of_a_table_that_does_not_fit_is_told(lab_store):
+def test_a_damaged_file_of_a_table_that_does_not_fit_is_reported(lab_store):
     path = next(iter(lab_store.files("core_samples")))
     data = bytearray(path.read_bytes())
     data[len(data) // 8 : len(data) // 4] = bytes(len(data) // 4 - len(data) // 8)

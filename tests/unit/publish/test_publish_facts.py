@@ -29,7 +29,7 @@ def test_policies_are_shown_and_the_bound_is_kept_apart(lab):
     )
 
 
-def test_configurations_are_told_apart_by_as_little_as_possible(lab):
+def test_configurations_are_distinguished_by_as_little_as_possible(lab):
     assert set(gathered(lab).summary["configuration"]) == {"direct", "think"}
     points = lab["core_points"]
     models = points.with_columns(
@@ -131,7 +131,7 @@ def test_the_headline_owns_its_doubts(lab):
     )
 
 
-def test_no_knee_is_told_with_its_reason(lab):
+def test_no_knee_is_reported_with_its_reason(lab):
     points = lab["out_frontier_points"].with_columns(is_knee=pl.lit(False))
     frontiers = lab["out_frontiers"].with_columns(
         knee_outcome_id=pl.lit(None, dtype=pl.String),

@@ -211,7 +211,7 @@ def test_nothing_to_see_is_said():
 @pytest.mark.parametrize(
     "costs", [(13.7, 16.3), (0.21, 0.43), (12.0, 45.0), (1.0, 1.0), (10.0, 53.9), (3e9, 8e13)]
 )
-def test_every_cost_axis_has_labels_that_tell_its_scale(costs):
+def test_every_cost_axis_has_labels_that_say_its_scale(costs):
     low, high = drawing.log_domain(pl.Series(costs))
     ticks = drawing.cost_encoding(AXIS, [low, high])["axis"]["values"]
     assert ticks == sorted(set(ticks)) and len(ticks) <= 14

@@ -111,7 +111,7 @@ def test_the_numbers_are_those_of_the_tables(lab):
 
 
 def test_an_import_is_named_by_its_format_and_has_a_dash_for_an_engine(lab):
-    told = {
+    stated = {
         "session_id": "im-0123456789abcdef",
         "source": "helm",
         "engine": None,
@@ -121,7 +121,7 @@ def test_an_import_is_named_by_its_format_and_has_a_dash_for_an_engine(lab):
     imported = (
         lab["core_sessions"]
         .head(1)
-        .with_columns(**{name: pl.lit(value, dtype=pl.String) for name, value in told.items()})
+        .with_columns(**{name: pl.lit(value, dtype=pl.String) for name, value in stated.items()})
     )
     page = Page(rendered(lab | {"core_sessions": imported}))
     assert "helm · tiny · im-0123456789abcdef – – " in page.text and "attempt" not in page.text
@@ -221,7 +221,7 @@ def test_a_task_without_a_frontier_is_named(lab, lab_store):
     assert "No frontier for adding: its data do not allow choosing an answer" in shown.getvalue()
 
 
-def test_a_task_that_nobody_judged_is_told_from_one_without_answers(lab):
+def test_a_task_that_nobody_judged_is_distinguished_from_one_without_answers(lab):
     unjudged = lab["out_point_summary"].with_columns(
         samples_graded=pl.when(pl.col("task") == "adding").then(0).otherwise("samples_graded")
     )

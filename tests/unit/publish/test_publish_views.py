@@ -97,14 +97,14 @@ class Frames(dict):
 def tables(banks) -> Frames:
     points, outcomes, problems = [], [], []
     for task, configurations in banks.items():
-        for place, told in enumerate(configurations):
+        for place, configuration in enumerate(configurations):
             point = {
                 "point_id": f"pt-{task}-{place}",
                 "session_id": "s",
                 "source": "generated",
                 "method": "sample",
                 "task": task,
-            } | told
+            } | configuration
             points.append(point | {"samples_banked": 0, "samples_valid": 0})
             for strategy, budget, ties in (
                 ("majority_at_k", 1, "a"),
@@ -129,8 +129,8 @@ def tables(banks) -> Frames:
                 }
                 named |= {
                     "parameters": f'{{"ties":"{ties}"}}',
-                    "model_variant": told["model_variant"],
-                    "prompt": told["prompt"],
+                    "model_variant": configuration["model_variant"],
+                    "prompt": configuration["prompt"],
                     AXIS: cost,
                 }
                 outcomes.append(named | {"accuracy": sum(accuracy) / 3})
@@ -157,8 +157,8 @@ def tables(banks) -> Frames:
         "parameters",
         AXIS,
     ]
-    told = pl.DataFrame(outcomes).select(wanted)
-    found |= build_frontiers(told, pl.DataFrame(problems), draws=20, points=found["core_points"])
+    known = pl.DataFrame(outcomes).select(wanted)
+    found |= build_frontiers(known, pl.DataFrame(problems), draws=20, points=found["core_points"])
     found["out_strategy_outcomes"] = filled(
         "out_strategy_outcomes",
         [
@@ -180,7 +180,7 @@ def tables(banks) -> Frames:
 
 @given(BANKS)
 @settings(max_examples=20, deadline=None)
-def test_rows_of_every_view_are_told_apart_by_their_names(banks):
+def test_rows_of_every_view_are_distinguished_by_their_names(banks):
     frames = tables(banks)
     nullable = {name: frame for name, frame in frames.items() if name != "out_strategy_outcomes"}
     connection = database(nullable)
@@ -273,16 +273,18 @@ def test_the_same_points_in_a_second_sweep_are_not_missing():
     banked = samples(first, {0: [4, 4], 1: [4, 4]})
     frames = points_frame(banked, [first, again])
     assert frames["samples_missing"].sum() == 16  # what each session lacks for itself
-    told = summary([first, again], banked)
-    assert told["samples_planned"].to_list() == [8, 8] and told["samples_missing"].to_list() == [
+    reported = summary([first, again], banked)
+    assert reported["samples_planned"].to_list() == [8, 8] and reported[
+        "samples_missing"
+    ].to_list() == [
         0,
         0,
     ]
     assert (
-        told["n_sessions"].to_list() == [2, 2]
-        and told["sweeps"].to_list() == [["again", "first"]] * 2
+        reported["n_sessions"].to_list() == [2, 2]
+        and reported["sweeps"].to_list() == [["again", "first"]] * 2
     )
-    assert sorted(told["configuration"]) == ["direct · m", "steps · m"]
+    assert sorted(reported["configuration"]) == ["direct · m", "steps · m"]
 
 
 COUNTS = st.dictionaries(
@@ -297,11 +299,11 @@ def test_missing_samples_are_those_that_no_session_banked(wanted, held):
     banked = pl.concat(
         [samples(session, counts) for session, counts in zip(sessions, held, strict=True)]
     )
-    told = {row["prompt"]: row for row in summary(sessions, banked).iter_rows(named=True)}
-    assert len(told) == 2
+    stated = {row["prompt"]: row for row in summary(sessions, banked).iter_rows(named=True)}
+    assert len(stated) == 2
     for place, prompt in enumerate(("direct", "steps")):
         have = [max(counts.get(place, [0, 0])[problem] for counts in held) for problem in (0, 1)]
-        row = told[prompt]
+        row = stated[prompt]
         assert row["samples_planned"] == 2 * max(wanted) and row["samples_total"] == sum(have)
         assert row["samples_missing"] == sum(max(max(wanted) - n, 0) for n in have)
 

@@ -115,7 +115,7 @@ def test_checks_are_a_table(built):
     assert rows == sorted(rows) and {row[2:] for row in rows} == {(True, 0, None)}
 
 
-def test_a_failing_check_is_told_with_its_rows(lab, lab_store):
+def test_a_failing_check_is_reported_with_its_rows(lab, lab_store):
     frame = lab["core_samples"].with_columns(energy_unknown_reason=pl.lit(None, dtype=pl.String))
     lab_store.write(frame, "core_samples", SESSION)
     failed = checks_of(lab_store).filter(~pl.col("is_passed"))
@@ -143,7 +143,7 @@ def test_a_check_that_cannot_run_has_neither_passed_nor_failed(lab_store):
     )
 
 
-def test_a_table_that_cannot_be_read_is_told_and_the_others_are_published(lab, lab_store):
+def test_a_table_that_cannot_be_read_is_reported_and_the_others_are_published(lab, lab_store):
     lab_store.path("out_frontiers").write_bytes(b"no parquet")
     report = build_warehouse(lab_store)
     assert [part.name for part in report.failures if part.kind == "table"] == ["out_frontiers"]

@@ -16,10 +16,10 @@ NAME = "out_frontier_attainment"
 
 def rows_of(axis: str, n: int) -> pl.DataFrame:
     """Rows of one axis, the dearest first."""
-    told = {"task": "sums", "tasks": ["sums"], "frontier_kind": "policy", "cost_axis": axis}
+    stated = {"task": "sums", "tasks": ["sums"], "frontier_kind": "policy", "cost_axis": axis}
     columns = []
     for column in table(NAME).columns:
-        value = told.get(column.name, "accuracy" if column.name == "quality_measure" else None)
+        value = stated.get(column.name, "accuracy" if column.name == "quality_measure" else None)
         if value is None:
             value = {"string": "x", "float64": 0.5, "list[string]": ["x"]}.get(column.type, 3)
         columns.append(pl.lit(value, dtype=polars_type(column)).alias(column.name))

@@ -71,7 +71,7 @@ def test_every_rule_fires_on_one_change(name, probe, rows):
     }
 
 
-def test_all_faults_are_told_at_once(probe, rows):
+def test_all_faults_are_reported_at_once(probe, rows):
     bad = _set(_set(rows, "kind", "c"), "energy_j", float("nan"))
     with pytest.raises(IsocostError, match=r"kind is not one of.*energy_j is NaN"):
         conform(bad, probe.name)
@@ -114,6 +114,6 @@ def test_a_number_that_does_not_fit_is_refused(probe, rows):
         conform(rows.with_columns(small=pl.Series([1, 2, 300], dtype=pl.Int64)), probe.name)
 
 
-def test_an_unknown_table_is_told_with_its_neighbours(probe):
+def test_an_unknown_table_is_reported_with_its_neighbours(probe):
     with pytest.raises(IsocostError, match=r"no table is called 'out_prob'.*out_probe"):
         empty("out_prob")

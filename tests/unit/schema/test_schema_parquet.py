@@ -97,7 +97,7 @@ def test_a_newer_meaning_is_refused(probe, rows, tmp_path, monkeypatch):
         read_table(path, probe.name)
 
 
-def test_foreign_missing_and_broken_files_are_told(probe, rows, tmp_path):
+def test_foreign_missing_and_broken_files_are_reported(probe, rows, tmp_path):
     write_table(rows, probe.name, tmp_path / "probe.parquet")
     with pytest.raises(IsocostError, match=r"contains table out_probe, not raw_generations"):
         read_table(tmp_path / "probe.parquet", "raw_generations")
@@ -162,7 +162,7 @@ def test_several_files_read_as_each_of_them_in_their_order(probe, rows, tmp_path
 
 @pytest.mark.slow
 @pytest.mark.parametrize("harm", ["footer", "middle", "foreign", "gone"])
-def test_of_several_files_the_one_at_fault_is_told(probe, rows, tmp_path, harm):
+def test_of_several_files_the_one_at_fault_is_reported(probe, rows, tmp_path, harm):
     one, two = (
         write_table(rows, probe.name, tmp_path / "1.parquet"),
         write_table(rows, probe.name, tmp_path / "2.parquet"),

@@ -135,7 +135,7 @@ def test_online_replay_against_every_order_walked_token_by_token(keep):
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=20), st.integers(1, 6), st.floats(0, 6))
-def test_records_tell_where_any_threshold_stops_a_trace(trace, window, threshold):
+def test_records_say_where_any_threshold_stops_a_trace(trace, window, threshold):
     """Against looking at every window.
 
     The first full one below the threshold ends with the token told.

@@ -141,7 +141,7 @@ def test_published_shares_of_further_samples():
         sampling_shares([1.5], 10)
 
 
-def test_counts_of_unlike_lengths_are_told():
+def test_counts_of_unlike_lengths_are_reported():
     with pytest.raises(IsocostError, match="2 problems in n and 3 in c"):
         pass_at_k([10, 10], [1, 2, 3], 1)
 

@@ -67,7 +67,7 @@ def test_votes_of_many_samples_keep_their_bound_and_small_ones_are_exact():
     )
 
 
-def test_the_quick_look_never_calls_a_dear_vote_affordable():
+def test_the_quick_look_never_calls_an_expensive_vote_affordable():
     rng = np.random.default_rng(5)
     votes = rng.integers(0, 30, (40, 5))
     values, ks = (rng.random((40, 5)) < 0.4).astype(float), np.array([1, 8, 30])
@@ -78,7 +78,7 @@ def test_the_quick_look_never_calls_a_dear_vote_affordable():
         assert (close <= affordable(votes, values, sizes, ks, limit * 10)).all()
 
 
-def test_verdicts_of_many_solutions_are_drawn_where_the_closed_form_is_dear(monkeypatch):
+def test_verdicts_of_many_solutions_are_drawn_where_the_closed_form_is_expensive(monkeypatch):
     from isocost.strategies.estimators import verification
 
     rng = np.random.default_rng(1)
@@ -86,7 +86,7 @@ def test_verdicts_of_many_solutions_are_drawn_where_the_closed_form_is_dear(monk
         (rng.random((3, 12, 4)) < 0.5).astype(float),
         (rng.random((3, 12)) < 0.5).astype(float),
     )
-    told = (
+    listed = (
         verdicts,
         np.full((3, 12), 4),
         values,
@@ -95,9 +95,9 @@ def test_verdicts_of_many_solutions_are_drawn_where_the_closed_form_is_dear(monk
         2,
     )
     starts = np.arange(3, dtype=np.uint64)
-    exact, is_exact = verified_rows(*told, draws=400, starts=starts)
+    exact, is_exact = verified_rows(*listed, draws=400, starts=starts)
     monkeypatch.setattr(verification, "MOST_WORK", 10)
-    drawn, is_drawn = verified_rows(*told, draws=400, starts=starts)
+    drawn, is_drawn = verified_rows(*listed, draws=400, starts=starts)
     assert is_exact.all() and not is_drawn.any()
     assert np.abs(exact - drawn).max() <= np.sqrt(np.log(2 / 0.05) / 800)
 

@@ -147,7 +147,7 @@ def test_random_subsets_stay_within_their_bound_and_depend_on_the_seed_alone():
     assert not np.array_equal(other.accuracy[:, 0], sampled.accuracy[:, 0])
 
 
-def test_what_is_correct_may_be_told_by_sample_or_class():
+def test_what_is_correct_may_be_given_by_sample_or_class():
     expected = weighted_majority_at_k(CLASSES, WEIGHTS, 0, 3)
     assert weighted_majority_at_k(CLASSES, WEIGHTS, [True, False, False], 3) == expected
     assert weighted_majority_at_k(CLASSES, WEIGHTS, [c == 0 for c in CLASSES], 3) == expected

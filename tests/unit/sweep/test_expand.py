@@ -205,7 +205,7 @@ def test_of_an_engine_that_loads_its_model_every_setting_is_identity(key):
 def test_what_is_exempt_has_a_reason_and_is_a_setting():
     for name in engine_names():
         exempt = capabilities_of(name).exempt
-        assert all(told.reason for told in exempt.values())
+        assert all(exemption.reason for exemption in exempt.values())
         assert exempt.keys() <= set(settings_of(name))
 
 
@@ -222,8 +222,8 @@ def test_a_new_engine_is_known_by_what_it_declares(monkeypatch):
     ):
         sweep_from_text(text)
     exempt = {"options.base_url": Exempt(Role.NEITHER, "where it is")}
-    told = replace(capabilities_of("openai"), exempt=exempt)
-    mine = ENGINES.add(type("Mine", (), {"name": "mine", "capabilities": told}))
+    reported = replace(capabilities_of("openai"), exempt=exempt)
+    mine = ENGINES.add(type("Mine", (), {"name": "mine", "capabilities": reported}))
     (first, *_), (moved, *_) = (
         plan_sessions(sweep_from_text(text)),
         plan_sessions(sweep_from_text(text.replace("http://a", "http://b"))),
@@ -231,7 +231,7 @@ def test_a_new_engine_is_known_by_what_it_declares(monkeypatch):
     assert (
         first.session_id == moved.session_id and session_from_json(first.model_dump_json()) == first
     )
-    mine.capabilities = replace(told, loads_model=True)
+    mine.capabilities = replace(reported, loads_model=True)
     with pytest.raises(IsocostError, match="key max_model_len is missing"):
         sweep_from_text(text)
 

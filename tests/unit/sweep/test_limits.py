@@ -85,7 +85,7 @@ def test_bytes_of_a_token_follow_the_architecture():
         ),
     ],
 )
-def test_what_cannot_run_is_told_by_key(folder, changes, memory, where, what):
+def test_what_cannot_run_is_reported_by_key(folder, changes, memory, where, what):
     with pytest.raises(IsocostError) as caught:
         check_models(spec(**changes), memory_bytes=memory)
     assert caught.value.where == where
@@ -107,7 +107,7 @@ def test_a_near_name_is_offered(folder):
         ("tokenizer.json", None, "no tokenizer"),
     ],
 )
-def test_half_a_model_is_told(folder, name, content, what):
+def test_half_a_model_is_reported(folder, name, content, what):
     (folder / name).unlink()
     if content is not None:
         (folder / name).write_text(content)

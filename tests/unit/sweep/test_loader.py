@@ -186,14 +186,14 @@ def fault(old, new):
         ),
     ],
 )
-def test_a_mistake_is_told_with_place_and_remedy(old, new, where, what, remedy):
+def test_a_mistake_is_reported_with_place_and_remedy(old, new, where, what, remedy):
     error = fault(old, new)
     assert error.where == where
     assert what in error.what
     assert remedy in error.remedy
 
 
-def test_two_entries_of_one_name_are_told():
+def test_two_entries_of_one_name_are_reported():
     error = fault("prompts:\n", 'prompts:\n  - {name: direct, template: "a {question}"}\n')
     assert (error.where, error.what) == (
         "f.yaml line 12: prompts[1].name",
@@ -226,7 +226,7 @@ def test_what_is_no_mapping_is_refused(text):
         sweep_from_text(text, "f.yaml")
 
 
-def test_a_file_that_is_missing_or_no_text_is_told(tmp_path):
+def test_a_file_that_is_missing_or_no_text_is_reported(tmp_path):
     with pytest.raises(IsocostError, match="cannot be read: No such file"):
         load_sweep(tmp_path / "none.yaml")
     (tmp_path / "latin.yaml").write_bytes(b"sweep: caf\xe9")

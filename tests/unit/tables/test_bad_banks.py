@@ -206,7 +206,7 @@ def test_scores_unknown_for_some_samples_are_counted_in_the_row():
     outcomes, _ = build_outcomes(gaps, strategies=names, bootstrap=Bootstrap(draws=0))
     assert set(outcomes["strategy"]) == set(names)
     for row in outcomes.iter_rows(named=True):
-        told = row["n_samples_unscored"] > 0 or any(
+        reported = row["n_samples_unscored"] > 0 or any(
             r.startswith(("missing_scores", "budget_below")) for r in row["undefined_reasons"]
         )
-        assert told, row["strategy"]
+        assert reported, row["strategy"]

@@ -35,7 +35,7 @@ def frames(problems: int = 40) -> tuple[pl.DataFrame, pl.DataFrame]:
     right |= {"oc-cc": (easy > 0.7) * 1.0, "oc-dd": easy}
     outcomes, rows = [], []
     for place, (name, accuracy) in enumerate(right.items()):
-        told = {
+        stated = {
             "outcome_id": name,
             "task": "other" if name == "oc-dd" else "sums",
             "model_variant": "m",
@@ -44,7 +44,7 @@ def frames(problems: int = 40) -> tuple[pl.DataFrame, pl.DataFrame]:
         }
         outcomes.append(
             {
-                **told,
+                **stated,
                 "strategy": "majority_at_k",
                 "budget": float(place + 1),
                 "parameters": "{}",
@@ -127,7 +127,7 @@ def test_undefined_problems_are_left_out_and_said():
         ("", "oc-bb", "no out"),
     ],
 )
-def test_mistakes_are_told_in_words(first, second, message):
+def test_mistakes_are_reported_in_words(first, second, message):
     with pytest.raises(IsocostError, match=message):
         compare_outcomes(*frames(), first, second)
 
@@ -250,7 +250,7 @@ def banks(draw):
 @settings(max_examples=30, deadline=None)
 def test_sql_gives_the_numbers_of_the_command(drawn, kind):
     sides, holes, labels = drawn
-    told = {
+    stated = {
         "task": "sums",
         "model_variant": "m",
         "prompt": "p",
@@ -262,7 +262,7 @@ def test_sql_gives_the_numbers_of_the_command(drawn, kind):
     kinds = [kind, "policy", "policy"]
     outcomes = pl.DataFrame(
         [
-            told | {"outcome_id": n, "point_id": n, "budget": 2.0, "strategy_kind": k}
+            stated | {"outcome_id": n, "point_id": n, "budget": 2.0, "strategy_kind": k}
             for n, k in zip(names, kinds, strict=True)
         ]
     )
@@ -311,8 +311,8 @@ def test_sql_gives_the_numbers_of_the_command(drawn, kind):
         found.accuracy.method,
         found.others.family,
     )
-    for name, told_by_command in NUMBERS.items():
-        wanted = told_by_command(found)
+    for name, read in NUMBERS.items():
+        wanted = read(found)
         assert row[name] == (None if wanted is None else pytest.approx(wanted, abs=1e-9)), name
 
 

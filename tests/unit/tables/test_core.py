@@ -241,7 +241,7 @@ def test_times_out_of_order_are_unknown_but_a_rounding_is_zero(session):
     assert rounded["is_valid"] and rounded["queue_s"] == 0.0
 
 
-def test_truncation_is_told_apart_from_being_wrong(session):
+def test_truncation_is_distinguished_from_being_wrong(session):
     rows = [
         row(session, sample=0, output_text="first 1 then 2", finish_reason="length"),
         row(session, sample=1, output_text="The answer is 2 because", finish_reason="length"),
@@ -397,7 +397,7 @@ def test_flops_are_asked_for_by_card_and_stay_unknown_without_tokens():
     assert not any(reason.startswith("flops") for reason in samples["costs_unknown_reasons"][0])
 
 
-def test_a_card_nobody_has_is_told(session):
+def test_a_card_nobody_has_is_reported(session):
     session = plan_sessions(sweep_from_text(SWEEP.replace("CARD", "some-card")))[0]
     with pytest.raises(IsocostError, match="some-card"):
         build_core(frame([row(session)]), [session], [])
@@ -416,13 +416,13 @@ def test_the_window_and_throughput_leave_warm_up_out(session):
             last_token_s=2.0,
         )
     ]
-    told = {
+    stated = {
         "versions": {"vllm": "1.0"},
         "engine": {"device": "cpu"},
         "clock_start": {"unix_s": 5.0},
         "clock_end": {"unix_s": 9.0},
     }
-    run = build_core(frame(rows), [session], [manifest(session, info=told)])["core_sessions"].row(
+    run = build_core(frame(rows), [session], [manifest(session, info=stated)])["core_sessions"].row(
         0, named=True
     )
     assert run["window_s"] == pytest.approx(4.0)
@@ -432,17 +432,17 @@ def test_the_window_and_throughput_leave_warm_up_out(session):
 
 
 def test_an_accelerator_goes_by_the_name_its_power_source_gives(session):
-    told = {
+    stated = {
         "engine": {"device": "cuda"},
         "telemetry": {"description": {"devices": [{"name": "NVIDIA H200"}]}},
     }
-    run = build_core(frame([row(session)]), [session], [manifest(session, info=told)])[
+    run = build_core(frame([row(session)]), [session], [manifest(session, info=stated)])[
         "core_sessions"
     ].row(0, named=True)
     assert run["device"] == "NVIDIA H200"
 
 
-def test_a_run_without_a_manifest_is_told(session):
+def test_a_run_without_a_manifest_is_reported(session):
     run = build_core(frame([row(session)]), [session], [])["core_sessions"].row(0, named=True)
     assert "no_manifest" in run["invalid_reasons"]
 

@@ -84,7 +84,7 @@ def rows(session, **changes):
     return pl.DataFrame(found, schema=empty("raw_generations").schema, orient="row")
 
 
-def manifest(session, device="NVIDIA H100 80GB HBM3", sizes=(1, 1, 1), **told):
+def manifest(session, device="NVIDIA H100 80GB HBM3", sizes=(1, 1, 1), **stated):
     parallel = dict(
         zip(
             ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size"),
@@ -104,13 +104,13 @@ def manifest(session, device="NVIDIA H100 80GB HBM3", sizes=(1, 1, 1), **told):
         "run_id": "r",
         "attempt": 1,
         "status": "finished",
-        "info": info | told,
+        "info": info | stated,
     }
 
 
-def built(session, frame=None, book=None, **told):
+def built(session, frame=None, book=None, **stated):
     frame = rows(session) if frame is None else frame
-    return build_core(frame, [session], [manifest(session, **told)], book=book)
+    return build_core(frame, [session], [manifest(session, **stated)], book=book)
 
 
 def test_every_axis_is_its_formula():
@@ -185,7 +185,7 @@ def test_a_price_card_that_names_the_model_prices_tokens():
 
 
 @pytest.mark.parametrize(
-    ("card", "told", "unknown"),
+    ("card", "stated", "unknown"),
     [
         ("null", {}, {"flops": "names no model card", "kinetics_eflops": "names no model card", "kv_traffic_bytes": "names no model card",
                       "weight_traffic_bytes": "names no model card"}),
@@ -197,9 +197,9 @@ def test_a_price_card_that_names_the_model_prices_tokens():
                                                          "cost_usd": "device is not recorded"}),
     ],
 )  # fmt: skip
-def test_what_is_unknown_is_null_with_its_reason(card, told, unknown):
+def test_what_is_unknown_is_null_with_its_reason(card, stated, unknown):
     session = planned(card)
-    samples = built(session, **told)["core_samples"]
+    samples = built(session, **stated)["core_samples"]
     for axis in AXES:
         reasons = [
             reason

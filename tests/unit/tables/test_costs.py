@@ -351,9 +351,9 @@ def test_money_needs_no_model_card():
 @pytest.mark.slow
 def test_the_format_that_the_engine_resolved_has_the_peak():
     book = load_book()
-    told = SESSION | {"resolved_engine": json.dumps({"model": {"dtype": "torch.bfloat16"}})}
+    reported = SESSION | {"resolved_engine": json.dumps({"model": {"dtype": "torch.bfloat16"}})}
     points = points_of("ab").with_columns(dtype=pl.lit("auto"))
-    built = build_cost_tables(samples(GRID), frame([told], "core_sessions"), points, book)[
+    built = build_cost_tables(samples(GRID), frame([reported], "core_sessions"), points, book)[
         "out_request_efficiency"
     ]
     assert (

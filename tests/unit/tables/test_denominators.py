@@ -116,7 +116,7 @@ def test_both_ends_of_the_range_are_shown_and_one_can_be_chosen(tmp_path: Path) 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=4))
 @settings(max_examples=3, deadline=None)
 def test_a_failed_attempt_that_was_made_again_is_at_neither_end(
-    tmp_path_factory: pytest.TempPathFactory, told: list[tuple[bool, bool]]
+    tmp_path_factory: pytest.TempPathFactory, reported: list[tuple[bool, bool]]
 ) -> None:
     """told.
 
@@ -129,12 +129,12 @@ def test_a_failed_attempt_that_was_made_again_is_at_neither_end(
     )
     rows = [
         {"id": str(i), "k": 0, "text": None, "ok": None, "e": "timeout"}
-        for i, (has_failed, _) in enumerate(told)
+        for i, (has_failed, _) in enumerate(reported)
         if has_failed
     ]
     rows += [
         {"id": str(i), "k": 0, "text": "a", "ok": right, "e": None}
-        for i, (_, right) in enumerate(told)
+        for i, (_, right) in enumerate(reported)
     ]
     path.write_text(
         "".join(
@@ -147,7 +147,7 @@ def test_a_failed_attempt_that_was_made_again_is_at_neither_end(
     )
     list(refresh.everything(store))
     row = store.read("out_point_summary").row(0, named=True)
-    expected = (sum(right for _, right in told) + 1) / (len(told) + 1)
+    expected = (sum(right for _, right in reported) + 1) / (len(reported) + 1)
     assert row["samples_failed"] == 0 and row["accuracy"] == row[
         "accuracy_failed_wrong"
     ] == pytest.approx(expected)

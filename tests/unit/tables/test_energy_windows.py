@@ -111,8 +111,10 @@ def test_without_power_the_windows_stand_and_energy_is_null():
         built["energy_source"].to_list() == ["none"] * 2
         and built["energy_unknown_reason"][0] == "no power was sampled"
     )
-    told = build_energy_windows(calls(), empty("raw_telemetry"), reasons={("s", "r"): "no driver"})
-    assert told["energy_unknown_reason"].to_list() == ["no driver"]
+    reported = build_energy_windows(
+        calls(), empty("raw_telemetry"), reasons={("s", "r"): "no driver"}
+    )
+    assert reported["energy_unknown_reason"].to_list() == ["no driver"]
     measured = build_energy_windows(
         calls(), telemetry(stop=150.0), reasons={("s", "r"): "no driver"}
     )

@@ -125,11 +125,17 @@ def peak_of(outcomes: int, draws: int) -> int:
     """Bytes at the peak of drawing the frontiers of one task with next to no memory for matrices."""
     rng = np.random.default_rng(0)
     ids, problems = [f"o{i:05d}" for i in range(outcomes)], [f"q{i}" for i in range(6)]
-    told = {"task": "t", "model_variant": "m", "prompt": "p", "point_id": "pt", "strategy": "vote"}
-    told |= {"strategy_kind": "policy", "parameters": "{}", AXES[0]: 1.0}
+    stated = {
+        "task": "t",
+        "model_variant": "m",
+        "prompt": "p",
+        "point_id": "pt",
+        "strategy": "vote",
+    }
+    stated |= {"strategy_kind": "policy", "parameters": "{}", AXES[0]: 1.0}
     budgets = pl.Series(range(outcomes), dtype=pl.Float64)
     heads = pl.DataFrame({"outcome_id": ids, "budget": budgets}).with_columns(
-        pl.lit(value).alias(name) for name, value in told.items()
+        pl.lit(value).alias(name) for name, value in stated.items()
     )
     size = outcomes * len(problems)
     rows = pl.DataFrame(

@@ -202,12 +202,12 @@ def test_oracles_have_a_frontier_of_their_own_and_metrics_none():
     assert alone["frontier_kind"].unique().to_list() == ["policy"]
 
 
-def test_doubt_is_said_and_a_dearer_copy_of_the_answers_is_beyond_doubt():
+def test_doubt_is_said_and_a_costlier_copy_of_the_answers_is_beyond_doubt():
     outcomes, problems = bank(strategies=3)
-    dearer = pl.col("outcome_id").str.replace("algebra-k02", "algebra-k02-twice")
-    twin = outcomes.filter(pl.col("budget") == 2).with_columns(dearer)
+    costlier = pl.col("outcome_id").str.replace("algebra-k02", "algebra-k02-twice")
+    twin = outcomes.filter(pl.col("budget") == 2).with_columns(costlier)
     extra = problems.filter(pl.col("outcome_id") == "algebra-k02").with_columns(
-        dearer, *(pl.col(axis) * 1.01 for axis in AXES)
+        costlier, *(pl.col(axis) * 1.01 for axis in AXES)
     )
     points = build_frontiers(pl.concat([outcomes, twin]), pl.concat([problems, extra]), draws=200)[
         "out_frontier_points"
@@ -289,10 +289,10 @@ def test_sampling_columns_of_points_keep_configurations_apart():
         .filter(pl.col("task") == MACRO_TASK)
         .is_empty()
     )
-    told = build_frontiers(both, rows, draws=20, points=points)["out_frontiers"].filter(
+    reported = build_frontiers(both, rows, draws=20, points=points)["out_frontiers"].filter(
         pl.col("task") == MACRO_TASK
     )
-    assert told["n_included"].to_list() == [4, 4]
+    assert reported["n_included"].to_list() == [4, 4]
 
 
 def test_clusters_widen_the_intervals():
@@ -353,7 +353,7 @@ def plain_right_or_wrong():
     for name, solved in right.items():
         for strategy in ("majority_at_k", "best_of_k"):
             outcome = f"{name}-{strategy}"
-            told = {
+            stated = {
                 "outcome_id": outcome,
                 "task": "sums",
                 "model_variant": name,
@@ -362,7 +362,7 @@ def plain_right_or_wrong():
             }
             outcomes.append(
                 {
-                    **told,
+                    **stated,
                     "strategy": strategy,
                     "budget": 1,
                     "parameters": "{}",
@@ -427,7 +427,7 @@ def three_costs():
     outcomes, rows = [], []
     for name, (tokens, wait) in costs.items():
         axes = {"output_tokens_per_problem": tokens, "latency_parallel_s_per_problem": wait}
-        told = {
+        stated = {
             "outcome_id": name,
             "task": "sums",
             "model_variant": "m",
@@ -436,7 +436,7 @@ def three_costs():
             "strategy": "s",
             "budget": 2,
         }
-        outcomes.append({**told, "parameters": "{}", **axes})
+        outcomes.append({**stated, "parameters": "{}", **axes})
         rows += [
             {"outcome_id": name, "problem_id": f"q{i}", "accuracy": float(i in right[name]), **axes}
             for i in range(16)

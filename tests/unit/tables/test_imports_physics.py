@@ -56,11 +56,11 @@ JUDGED = [name for name in CLEAN if name not in ("output_text", "energy_method")
 
 
 def frame(*rows: dict[str, Any]) -> pl.DataFrame:
-    told = [
+    listed = [
         {**dict.fromkeys(SCHEMA), **NEEDED, "record_index": number, **row}
         for number, row in enumerate(rows)
     ]
-    return conform(pl.DataFrame(told, schema=SCHEMA, orient="row"), "raw_imports")
+    return conform(pl.DataFrame(listed, schema=SCHEMA, orient="row"), "raw_imports")
 
 
 def judged(**changes: Any) -> dict[str, Any]:
@@ -184,14 +184,14 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("changes", "column", "left", "reason"), BROKEN)
-def test_what_cannot_be_is_null_or_repaired_and_told(
+def test_what_cannot_be_is_null_or_repaired_and_reported(
     changes: dict[str, Any], column: str, left: float | None, reason: str
 ) -> None:
     row = judged(**changes)
     assert row[column] == (None if left is None else pytest.approx(left))
     assert f"{column}: {reason}" in row[REASONS]
     # What the rule does not name stays as it was written.
-    touched = {told.split(":")[0] for told in row[REASONS]}
+    touched = {entry.split(":")[0] for entry in row[REASONS]}
     assert all(
         row[name] == changes.get(name, CLEAN[name]) for name in JUDGED if name not in touched
     )
@@ -236,10 +236,10 @@ def test_no_time_and_no_joule_for_no_token_is_no_measurement_but_no_contradictio
 def test_summary_numbers_and_readings_are_left_alone_but_for_the_energy_of_windows(
     kind: str,
 ) -> None:
-    told = frame(
+    reported = frame(
         {**CLEAN, "record_kind": kind, "ttft_s": 0.0, "energy_j": 0.0, "output_tokens": 10**12}
     )
-    after = judged_by_physics(told).row(0, named=True)
+    after = judged_by_physics(reported).row(0, named=True)
     assert after["ttft_s"] == 0.0 and after["output_tokens"] == 10**12
     assert after["energy_j"] == (None if kind == "aggregate" else 0.0)
 
@@ -328,10 +328,10 @@ def test_rules_fire_exactly_where_a_plain_reading_says_so(rows: list[dict[str, A
     for row, found in zip(full, after.iter_rows(named=True), strict=True):
         changed = {name for name in JUDGED if found[name] != row[name]}
         assert changed == oracle(row)
-        told = {reason.split(":")[0] for reason in found[REASONS]} | (
+        stated = {reason.split(":")[0] for reason in found[REASONS]} | (
             {"energy_j"} if found["energy_unknown_reason"] else set()
         )
-        assert told == changed
+        assert stated == changed
 
 
 @pytest.mark.slow

@@ -379,7 +379,7 @@ def two_models() -> pl.DataFrame:
     return pl.concat(parts)
 
 
-def test_chains_of_two_models_run_from_cheap_to_dear(two_models):
+def test_chains_of_two_models_run_from_cheap_to_expensive(two_models):
     outcomes, problems = build_outcomes(two_models, bootstrap=FAST)
     chained = outcomes.filter(pl.col("budget_unit") == "models")
     assert set(chained["model_variant"]) == {"small + large"}
@@ -514,7 +514,7 @@ def test_rpc_by_name_replays_the_whole_bank():
     assert outcomes["accuracy"].to_list() == [1.0]
 
 
-def test_mistakes_are_told(bank):
+def test_mistakes_are_reported(bank):
     with pytest.raises(IsocostError, match="majority_at_k"):
         build_outcomes(bank, strategies=["majority"])
     with pytest.raises(IsocostError, match="external_score"):

@@ -60,8 +60,10 @@ def samples(problems: dict[str, list[float]], point: str = "pt-1") -> pl.DataFra
             }
             rows.append(base)
     schema = polars_schema(table("core_samples"))
-    told = pl.DataFrame(rows, schema={name: schema[name] for name in rows[0]})
-    return conform(pl.concat([pl.DataFrame(schema=schema), told], how="diagonal"), "core_samples")
+    reported = pl.DataFrame(rows, schema={name: schema[name] for name in rows[0]})
+    return conform(
+        pl.concat([pl.DataFrame(schema=schema), reported], how="diagonal"), "core_samples"
+    )
 
 
 CPPP = {"q": [1, 0.5, 0.5, 0.5]}
@@ -82,10 +84,10 @@ def test_c_p_p_p_is_0625_and_no_coverage():
     for strategy in ("pass_at_k", "pass_hat_k", "retry_until_verified", "surprisal_guided_at_k"):
         for found in outcomes.filter(strategy=strategy).iter_rows(named=True):
             assert found["accuracy"] is None and found["undefined_reasons"] == ["partial_credit:1"]
-    told = problems.join(
+    reported = problems.join(
         outcomes.filter(strategy="pass_at_k").select("outcome_id"), on="outcome_id", how="semi"
     )
-    assert set(told["undefined_reason"]) == {"partial_credit"}
+    assert set(reported["undefined_reason"]) == {"partial_credit"}
 
 
 def test_where_one_problem_has_partial_credit_coverage_is_of_none():

@@ -267,7 +267,7 @@ def two_measurements(shift=0.0, later=None, problems=40, seed=0):
     return frames(points, sessions, samples)
 
 
-def test_a_regression_is_found_and_what_changed_is_told():
+def test_a_regression_is_found_and_what_changed_is_reported():
     samples, points, sessions = two_measurements(shift=20)
     found = {
         row["metric"]: row

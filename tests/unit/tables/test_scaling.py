@@ -356,13 +356,13 @@ def test_elasticity_intervals_are_those_of_every_pair_alone(bank):
             )
             gains.append(right - start)
             drawn.append((right / start - 1) / (spent / cheap - 1) if spent != cheap else np.nan)
-            better, dearer = (
+            better, sign_of_cost = (
                 np.sign(np.round(right - start, 12)),
                 np.sign(np.round(spent - cheap, 12)),
             )
             words = (
                 {1: "better", 0: "equal", -1: "worse"}[better],
-                {1: "costlier", 0: "equal", -1: "cheaper"}[dearer],
+                {1: "costlier", 0: "equal", -1: "cheaper"}[sign_of_cost],
             )
             same.append("_".join(words) == row["quadrant"])
         for name, values in (("accuracy_gain", gains), ("token_elasticity", drawn)):

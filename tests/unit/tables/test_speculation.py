@@ -86,7 +86,7 @@ def test_steps_are_compared_at_equal_batch():
     assert row["target_efficiency_ratio"] is None and row["unknown_reason"] == NO_PLAIN_STEP
 
 
-def test_what_steps_do_not_tell_is_null():
+def test_what_steps_do_not_say_is_null():
     even = [draft(1), draft(4), draft(1, drafted=2)]
     row = build_speculation(steps([*even, draft(2, fully_accepted_drafts=None)])).row(0, named=True)
     assert (
@@ -127,7 +127,7 @@ def test_what_steps_do_not_tell_is_null():
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("stated", "expected"),
     [
         (None, (None, None, None, None)),
         ((3, 0, 0, 0, [0, 0, 0], [0, 0, 0]), (0, 0, 0, 0)),
@@ -136,8 +136,8 @@ def test_what_steps_do_not_tell_is_null():
         ((3, 2, 5, 4, [2, 1, 1], [2, 2, 1]), (2, 5, 4, None)),
     ],
 )
-def test_vllm_counts_of_a_step(told, expected):
+def test_vllm_counts_of_a_step(stated, expected):
     counted = ("num_spec_tokens", "num_drafts", "num_draft_tokens", "num_accepted_tokens")
     names = (*counted, "num_accepted_tokens_per_pos", "num_draft_tokens_per_pos")
-    stats = None if told is None else SimpleNamespace(**dict(zip(names, told, strict=True)))
+    stats = None if stated is None else SimpleNamespace(**dict(zip(names, stated, strict=True)))
     assert tuple(_drafts(SimpleNamespace(spec_decoding_stats=stats)).values()) == expected

@@ -38,7 +38,7 @@ def bank(held: dict[str, list[tuple[str, float, int]]], problems: int = 4):
                     "temperature": temperature,
                 }
             )
-            told = {
+            stated = {
                 "outcome_id": outcome,
                 "task": task,
                 "model_variant": "m",
@@ -47,7 +47,7 @@ def bank(held: dict[str, list[tuple[str, float, int]]], problems: int = 4):
             }
             outcomes.append(
                 {
-                    **told,
+                    **stated,
                     "strategy": "majority_at_k",
                     "budget": float(budget),
                     "parameters": "{}",
@@ -142,7 +142,7 @@ HELD = st.dictionaries(
 @pytest.mark.slow
 def test_every_mean_is_that_of_its_tasks_and_no_task_lacks_a_reason(held):
     frames = built(held)
-    points, told = frames["out_frontier_points"], frames["out_task_means"]
+    points, notes = frames["out_frontier_points"], frames["out_task_means"]
     outcomes, _, _ = bank(held)
     accuracy = {
         k: np.mean([((i * 7 + b * 3) % 10) / 10 for i in range(4)])
@@ -172,8 +172,8 @@ def test_every_mean_is_that_of_its_tasks_and_no_task_lacks_a_reason(held):
         ).item()
         or points.is_empty()
     )
-    assert set(told["task"]) == set(held)
-    for row in told.iter_rows(named=True):
+    assert set(notes["task"]) == set(held)
+    for row in notes.iter_rows(named=True):
         inside = set(points.filter(pl.col("tasks").list.contains(row["task"]))["task"])
         assert set(row["means"]) == inside
         assert (row["left_out_reason"] is None) is (MACRO_TASK in inside)

@@ -188,7 +188,9 @@ def test_a_judge_that_fails_on_the_text_is_not_one_that_fails_on_the_reference(m
         ("exact", "..."),
     ],
 )
-def test_a_reference_nobody_can_use_gives_no_verdict_and_is_told(monkeypatch, verifier, reference):
+def test_a_reference_nobody_can_use_gives_no_verdict_and_is_reported(
+    monkeypatch, verifier, reference
+):
     monkeypatch.setenv("ISOCOST_RUN_CODE", "1")
     assert reference_fault(verifier, reference)
     assert (
@@ -271,7 +273,7 @@ def test_an_answer_of_a_thousand_digits_or_a_megabyte_is_quick():
     assert first != second and len(first) < 200
 
 
-def test_an_unknown_verifier_is_told_with_the_nearest():
+def test_an_unknown_verifier_is_reported_with_the_nearest():
     with pytest.raises(TaskMistake, match="Did you mean numeric"):
         grade_text("numerc", "1", "1")
 

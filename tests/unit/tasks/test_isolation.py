@@ -68,12 +68,12 @@ def outside(tmp_path_factory):
 def filled(program: str, outside) -> str:
     """A program with the places that it tries to reach."""
     folder, (_, _, listener) = outside
-    told = {
+    stated = {
         "{outside}": str(folder),
         "{port}": str(listener.getsockname()[1]),
         "{abstract}": ABSTRACT[1:],
     }
-    for name, value in told.items():
+    for name, value in stated.items():
         program = program.replace(name, value)
     return program
 

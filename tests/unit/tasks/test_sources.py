@@ -95,13 +95,13 @@ def test_another_seed_gives_other_problems():
         ),
     ],
 )
-def test_a_wrong_task_is_told_with_its_key(changes, key, what):
+def test_a_wrong_task_is_reported_with_its_key(changes, key, what):
     with pytest.raises(TaskMistake, match=what) as caught:
         check_task(task(**changes))
     assert caught.value.key == key
 
 
-def test_too_few_problems_are_told_with_their_number():
+def test_too_few_problems_are_reported_with_their_number():
     with pytest.raises(TaskMistake, match="only 4 different problems") as caught:
         load_problems(
             task(
@@ -116,7 +116,7 @@ def test_too_few_problems_are_told_with_their_number():
         load_problems(inline(("q", 1), ("q", 1)))
 
 
-def test_a_reference_the_verifier_cannot_read_is_told():
+def test_a_reference_the_verifier_cannot_read_is_reported():
     with pytest.raises(TaskMistake, match=r"reference answer of problem 1.*'many' is not a number"):
         load_problems(inline(("a", 1), ("b", "many")))
 

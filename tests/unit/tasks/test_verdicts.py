@@ -14,7 +14,7 @@ DISPUTED: dict[tuple[str, str, str], str] = {}
 """Shared verdicts that we hold to be wrong: (verifier, reference, text) and why. None so far."""
 
 
-def told(found: Grade) -> str:
+def word_of(found: Grade) -> str:
     assert found.correct is not None, found
     return NO_ANSWER if found.parse_status == "no_answer" else RIGHT if found.correct else WRONG
 
@@ -26,7 +26,7 @@ def test_every_shared_verdict_comes_out(shared_cases):
         (row, found)
         for row in rows
         if (row["verifier"], row["reference"], row["text"]) not in DISPUTED
-        and told(
+        and word_of(
             found := grade_text(
                 row["verifier"], row["reference"], row["text"], row["finish_reason"]
             )
@@ -47,7 +47,7 @@ def differing(verifier: str) -> list[tuple[str, str, str, Grade]]:
     return [
         row
         for row in found
-        if told(row[3]) != row[2] and (row[2], told(row[3])) != (WRONG, NO_ANSWER)
+        if word_of(row[3]) != row[2] and (row[2], word_of(row[3])) != (WRONG, NO_ANSWER)
     ]
 
 
@@ -72,9 +72,9 @@ def test_a_right_text_is_right_after_finished_thoughts_and_before_an_invented_qu
             and "thought" not in text
         ):
             wrapped = f"<think>The answer is 987654321, or \\boxed{{Q}}. #### 5</think>\n\n{text}"
-            assert told(grade_text(v, reference, wrapped, "stop")) == RIGHT, wrapped
+            assert word_of(grade_text(v, reference, wrapped, "stop")) == RIGHT, wrapped
             assert (
-                told(
+                word_of(
                     grade_text(
                         v,
                         reference,

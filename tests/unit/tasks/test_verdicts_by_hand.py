@@ -29,17 +29,17 @@ def differing(verifier: str) -> list[tuple[str, dict[str, str]]]:
     found = []
     for row in rows_of(verifier):
         grade = grade_text(verifier, row["reference"], row["text"], row["finish_reason"])
-        told = (
+        listed = (
             "undefined"
             if grade.correct is None
             else "no_answer"
             if grade.parse_status == "no_answer"
             else ("wrong", "right")[grade.correct]
         )
-        if told != row["expected"] and not (
-            row["expected"] == "not_right" and told in ("wrong", "no_answer")
+        if listed != row["expected"] and not (
+            row["expected"] == "not_right" and listed in ("wrong", "no_answer")
         ):
-            found.append((told, row))
+            found.append((listed, row))
     return found
 
 

@@ -71,7 +71,7 @@ def test_what_is_unknown_does_not_become_watts(with_gpus, power, instant, averag
 
 
 @pytest.mark.parametrize(
-    ("told", "joules"),
+    ("stated", "joules"),
     [
         (
             {"power": 1_000_000, "counter_resolution": 15.3},
@@ -81,8 +81,8 @@ def test_what_is_unknown_does_not_become_watts(with_gpus, power, instant, averag
         ({"energy_accumulator": 5, "counter_resolution": 0.0}, None),
     ],
 )
-def test_the_counter(with_gpus, told, joules):
-    with_gpus(fake.Gpu("a", energy=told))
+def test_the_counter(with_gpus, stated, joules):
+    with_gpus(fake.Gpu("a", energy=stated))
     (reading,) = AmdSmiSource().read(slow=False)
     assert reading.energy_counter_j == (None if joules is None else pytest.approx(joules))
 

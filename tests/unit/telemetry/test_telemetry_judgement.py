@@ -114,9 +114,9 @@ def test_a_device_that_comes_twice_counts_once() -> None:
     assert rows["power_w"].to_list() == [1.0] and "duplicated" in str(summary["first_refused"])
 
 
-@pytest.mark.parametrize("told", [None, 7, ["no reading"], [{"device_id": "d"}]])
-def test_what_is_no_reading_costs_only_itself(told: Any) -> None:
-    rows, summary = sampled(told, [DeviceReading("d", power_w=70.0)])
+@pytest.mark.parametrize("stated", [None, 7, ["no reading"], [{"device_id": "d"}]])
+def test_what_is_no_reading_costs_only_itself(stated: Any) -> None:
+    rows, summary = sampled(stated, [DeviceReading("d", power_w=70.0)])
     assert rows["power_w"].to_list() == [70.0]
     assert summary["read_errors"] or summary["values_refused"]
 
@@ -181,9 +181,9 @@ def test_an_account_of_itself_is_plain_json() -> None:
                 "x": object(),
             }
 
-    told = described(Odd())
-    assert json.loads(json.dumps(told, allow_nan=False).encode()) == told
-    assert told["devices"][0]["limit_w"] is None and told["devices"][0]["cores"] == 3
+    reported = described(Odd())
+    assert json.loads(json.dumps(reported, allow_nan=False).encode()) == reported
+    assert reported["devices"][0]["limit_w"] is None and reported["devices"][0]["cores"] == 3
 
     class Gone(Source):
         def describe(self) -> dict[str, object]:

@@ -21,9 +21,9 @@ OPTIONS = {
 
 def write(folder: Path, settings: dict[str, Any]) -> Path:
     """Eight seconds of one board."""
-    told = {"modelName": "NVIDIA H100", "Hostname": "a", **settings}
+    stated = {"modelName": "NVIDIA H100", "Hostname": "a", **settings}
     lines = [
-        f"2026-03-07T00:20:0{second}Z,0,{told['modelName']},{told['Hostname']},100"
+        f"2026-03-07T00:20:0{second}Z,0,{stated['modelName']},{stated['Hostname']},100"
         for second in range(8)
     ]
     path = folder / "log.csv"

@@ -21,9 +21,9 @@ OPTIONS = {
 
 def write(folder: Path, settings: dict[str, Any]) -> Path:
     """Eight seconds of one board."""
-    told = {"name": "NVIDIA H100", "pstate": "P0", **settings}
+    stated = {"name": "NVIDIA H100", "pstate": "P0", **settings}
     lines = [
-        f"2026/03/07 00:20:0{second}.000, 0, {told['name']}, {told['pstate']}, 100.00 W"
+        f"2026/03/07 00:20:0{second}.000, 0, {stated['name']}, {stated['pstate']}, 100.00 W"
         for second in range(8)
     ]
     path = folder / "log.csv"

@@ -45,14 +45,16 @@ def write(folder: Path, settings: dict[str, Any]) -> Path:
         for name, value in settings.items()
         if name.startswith("server_info.")
     }
-    told = {name: value for name, value in settings.items() if not name.startswith("server_info.")}
+    stated = {
+        name: value for name, value in settings.items() if not name.startswith("server_info.")
+    }
     result = {
         "backend": "sglang",
         "dataset_name": "random",
         "request_rate": 2.0,
         "duration": 2.0,
         "hardware": "H100",
-        **told,
+        **stated,
     }
     detail = {
         "input_lens": [5],

@@ -38,7 +38,7 @@ def write(folder: Path, settings: dict[str, Any]) -> Path:
 
     On a machine that is named, so that two runs of one configuration are repeats.
     """
-    told = {name: value for name, value in settings.items() if name != "sweep"}
+    stated = {name: value for name, value in settings.items() if name != "sweep"}
     result = {
         "model_id": "m",
         "tokenizer_id": "m",
@@ -46,7 +46,7 @@ def write(folder: Path, settings: dict[str, Any]) -> Path:
         "completed": 1,
         "request_throughput": 0.5,
         "hardware": "H100",
-        **told,
+        **stated,
     }
     detail = {
         "input_lens": [5],
