@@ -416,7 +416,9 @@ CALLS = Table(
         Column("prompt_hash", "string", "Hash of the messages sent."),
         *_SHARES,
         *_TIMES,
-        *axis_columns(axis.fields[0] for axis in all_axes().values() if axis.is_of_calls),
+        *axis_columns(
+            field for axis in all_axes().values() if axis.is_of_calls for field in axis.fields
+        ),
         columns.NUM_PREEMPTIONS,
     ),
 )
