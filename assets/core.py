@@ -6,13 +6,13 @@ How they are computed is in ``isocost.tables``; which rows its rules reject in `
 ``pipelines.checks`` shows it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
 from assets.partitions import sessions
 from assets.resources import MAKES_ROOT, StoreResource
-from assets.specs import result, table_spec
+from assets.specs import Result, result, table_spec
 from isocost.build import refresh
 from isocost.build.slices import Ledger
 from isocost.errors import IsocostError
@@ -38,7 +38,7 @@ _RAW = ("raw_generations", "raw_telemetry", "raw_imports")
 )
 def core_session(
     context: dg.AssetExecutionContext, store: StoreResource
-) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+) -> Iterator[Result | dg.AssetCheckResult]:
     """Parse, verify, classify and check the samples of each session of the run.
 
     If there are several sessions, only those that are out of date.
@@ -58,14 +58,14 @@ def core_session(
             damaged[session_id] = str(error)
             if is_kept:
                 context.log.error("kept %s unchanged: %s", session_id, error)
-                _tell(
+                _report(
                     context,
                     session_id,
                     {name: {"kept_as_it_was": str(error)} for name in refresh.CORE_OF_SESSION},
                 )
                 continue
             context.log.error("left out %s: %s", session_id, error)
-            _tell(
+            _report(
                 context,
                 session_id,
                 {
@@ -82,7 +82,7 @@ def core_session(
         context.log.info("%s %s", "unchanged" if one.is_reused else "curated", session_id)
         for sentence in one.refused:
             context.log.error("%s: %s", session_id, sentence)
-        told = {
+        reported = {
             name: {
                 "dagster/row_count": rows,
                 "dagster/uri": str(place.path(name, session_id)),
@@ -90,7 +90,7 @@ def core_session(
             }
             for name, rows in one.rows.items()
         }
-        _tell(context, session_id, told)
+        _report(context, session_id, reported)
     for session_id in context.partition_keys:
         for sentence in refresh.clashes(place, session_id):
             context.log.warning("%s: %s", session_id, sentence)
@@ -103,18 +103,16 @@ def core_session(
     )
 
 
-def _tell(
-    context: dg.AssetExecutionContext, session_id: str, told: dict[str, dict[str, object]]
+def _report(
+    context: dg.AssetExecutionContext, session_id: str, reported: Mapping[str, Mapping[str, object]]
 ) -> None:
     """Report each table on the session's page."""
     for name in refresh.CORE_OF_SESSION:
-        context.add_asset_metadata(told[name], asset_key=name, partition_key=session_id)
+        context.add_asset_metadata(reported[name], asset_key=name, partition_key=session_id)
 
 
 @dg.multi_asset(name="core_cards", specs=[table_spec(name) for name in refresh.CARDS])
-def core_cards(
-    context: dg.AssetExecutionContext, store: StoreResource
-) -> Iterator[dg.MaterializeResult]:
+def core_cards(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[Result]:
     """Write the packaged cards of models, devices and prices as tables."""
     place = store.open() if MAKES_ROOT in context.run.tags else store.existing()
     for name, rows in refresh.write_cards(place).rows.items():

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from assets.resources import StoreResource
-from assets.specs import result, table_spec
+from assets.specs import Result, result, table_spec
 from isocost.build import refresh
 from isocost.store import Store
 
@@ -60,7 +60,7 @@ def _group(name: str) -> dg.AssetsDefinition:
     )
     def body(
         context: dg.AssetExecutionContext, store: StoreResource
-    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    ) -> Iterator[Result | dg.AssetCheckResult]:
         place = store.existing()
         done = refresh.derive(place, name)
         for error in done.failed:

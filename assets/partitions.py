@@ -8,4 +8,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-sessions = dg.DynamicPartitionsDefinition(name="session")
+SESSIONS = "session"
+"""The name under which Dagster keeps the keys."""
+
+sessions = dg.DynamicPartitionsDefinition(name=SESSIONS)

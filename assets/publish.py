@@ -8,13 +8,14 @@ import dagster as dg
 
 from assets.out import ALL_OUT
 from assets.resources import StoreResource
+from assets.specs import Result
 from isocost.build import refresh
 
 _DEPS = [*ALL_OUT, *refresh.CORE_OF_SESSION, *refresh.CARDS]
 
 
 @dg.asset(group_name="publish", deps=_DEPS, kinds={"duckdb"})
-def warehouse(store: StoreResource) -> dg.MaterializeResult:
+def warehouse(store: StoreResource) -> Result:
     """One DuckDB file with every core and out table, built separately and swapped in."""
     report = refresh.publish_warehouse(store.existing())
     if report.failures:
@@ -29,7 +30,7 @@ def warehouse(store: StoreResource) -> dg.MaterializeResult:
 
 
 @dg.asset(group_name="publish", deps=_DEPS, kinds={"parquet"})
-def exports(store: StoreResource) -> dg.MaterializeResult:
+def exports(store: StoreResource) -> Result:
     """The same tables as Parquet files with a frictionless data package descriptor."""
     report = refresh.publish_exports(store.existing())
     if report.failures:
@@ -43,7 +44,7 @@ def exports(store: StoreResource) -> dg.MaterializeResult:
 
 
 @dg.asset(group_name="publish", deps=_DEPS, kinds={"html"})
-def report(store: StoreResource) -> dg.MaterializeResult:
+def report(store: StoreResource) -> Result:
     """One self-contained page with the frontier, the curves and what is unknown."""
     path = refresh.publish_report(store.existing())
     metadata = {

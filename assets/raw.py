@@ -17,7 +17,7 @@ from pydantic import Field
 import isocost
 from assets.partitions import sessions
 from assets.resources import StoreResource
-from assets.specs import result, table_spec
+from assets.specs import Result, result, table_spec
 from isocost.bank.reader import read_manifests
 from isocost.build import refresh
 from isocost.intake import EngineSession, source_of
@@ -35,7 +35,7 @@ _TABLES = ("raw_generations", "raw_steps", "raw_telemetry")
 )
 def raw_session(
     context: dg.AssetExecutionContext, store: StoreResource, pipes: dg.PipesSubprocessClient
-) -> Iterator[dg.MaterializeResult]:
+) -> Iterator[Result]:
     """Generate the samples that one engine session still lacks, and nothing else."""
     place, session_id = store.open(), context.partition_key
     source = source_of(place, session_id)
@@ -113,7 +113,7 @@ def _recorded_error(place: Store, context: dg.AssetExecutionContext) -> str | No
     return next((str(t) for t in told if t), None)
 
 
-def _results(place: Store, session_id: str) -> Iterator[dg.MaterializeResult]:
+def _results(place: Store, session_id: str) -> Iterator[Result]:
     """The samples banked for the session, including those of this run."""
     manifests = read_manifests(place.lake, session_id)
     for name in _TABLES:
@@ -159,7 +159,7 @@ class ImportConfig(dg.Config):
 )
 def raw_imports(
     context: dg.AssetExecutionContext, config: ImportConfig, store: StoreResource
-) -> dg.MaterializeResult:
+) -> Result:
     """Import another tool's results under a partition key that starts with ``import-``."""
     report = refresh.bring_in(
         store.open(),

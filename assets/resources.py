@@ -24,7 +24,7 @@ def default_root() -> Path:
     return Path(os.environ.get(DATA_VARIABLE) or "data").resolve()
 
 
-class StoreResource(dg.ConfigurableResource):
+class StoreResource(dg.ConfigurableResource["StoreResource"]):
     """The tables of one data root.
 
     Attributes:

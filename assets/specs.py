@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -14,6 +15,9 @@ from isocost.schema.dictionary import describe_column
 from isocost.schema.model import Table
 from isocost.schema.registry import table as table_of
 from isocost.schema.types import duckdb_type
+
+Result = dg.MaterializeResult[Any]
+"""Its type parameter is a value for an I/O manager; the tables here are written by their bodies."""
 
 
 def column_schema(table: Table) -> dg.TableSchema:
@@ -60,7 +64,7 @@ def table_spec(
 
 def result(
     name: str, rows: int, path: Path, **metadata: dg.MetadataValue | str | int | float | bool
-) -> dg.MaterializeResult:
+) -> Result:
     """The metadata of one materialization of a table: rows and path, and the body's own."""
     return dg.MaterializeResult(
         asset_key=name,

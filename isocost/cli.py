@@ -341,12 +341,15 @@ def _compare(arguments: argparse.Namespace) -> int:
             where=str(store.root),
             remedy=remedy,
         )
-    known = {
-        "clusters": store.read("core_problems"),
-        "comparisons": store.read("out_comparisons"),
-        "points": store.read("core_points"),
-    }
-    found = compare_outcomes(outcomes, problems, arguments.first, arguments.second, **known)
+    found = compare_outcomes(
+        outcomes,
+        problems,
+        arguments.first,
+        arguments.second,
+        clusters=store.read("core_problems"),
+        comparisons=store.read("out_comparisons"),
+        points=store.read("core_points"),
+    )
     print("\n".join(comparison_lines(found)))
     return 0
 

@@ -39,7 +39,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
     Returns:
         Definitions that load with an empty environment: no GPU, no network, no variables.
     """
-    assets = dg.load_assets_from_modules(_MODULES)
+    assets = _all_assets()
     return dg.Definitions(
         assets=automated(assets),
         asset_checks=[*_table_checks(assets), *suite_checks(), *gate_checks(), *sql_checks()],
@@ -63,6 +63,14 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
         # already has its own process.
         executor=dg.in_process_executor,
     )
+
+
+def _all_assets() -> list[dg.AssetsDefinition]:
+    assets: list[dg.AssetsDefinition] = []
+    for loaded in dg.load_assets_from_modules(_MODULES):
+        assert isinstance(loaded, dg.AssetsDefinition), f"{loaded} has no body"
+        assets.append(loaded)
+    return assets
 
 
 def _table_checks(assets: list[dg.AssetsDefinition]) -> list[dg.AssetChecksDefinition]:

@@ -22,7 +22,7 @@ from uuid import uuid4
 
 import dagster as dg
 
-from assets.partitions import sessions
+from assets.partitions import SESSIONS
 from assets.resources import default_root
 from isocost.build import refresh
 from isocost.errors import IsocostError, PartialError
@@ -93,7 +93,7 @@ def _main(argv: list[str] | None) -> int:
     started, is_whole = time.monotonic(), True
     with dg.DagsterInstance.get() as instance:
         close_dead_runs(instance)
-        instance.add_dynamic_partitions(sessions.name, planned)
+        instance.add_dynamic_partitions(SESSIONS, planned)
         for session_id in planned:
             done = _run_session(defs, instance, session_id, is_last=session_id == planned[-1])
             if not done.success:
@@ -158,6 +158,7 @@ def keep_interrupts_from_watchers() -> None:
     wakes where it waits. The payload unblocks SIGINT for itself.
     """
     main = threading.main_thread().ident
+    assert main is not None, "it has been started"
     inbox, outbox = os.pipe()
     os.set_blocking(outbox, False)
     signal.signal(_WAKE, lambda *_: None)
@@ -259,10 +260,10 @@ def _told(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
             )
             cursor = page.cursor
             for record in page.records:
-                event = record.event_log_entry.dagster_event
-                seconds = event.step_success_data.duration_ms / 1000
-                if not event.step_key.startswith(("schema_", "sql_")):
-                    print(f"  {event.step_key:<28}{seconds:6.1f} s", flush=True)
+                event = record.event_log_entry.get_dagster_event()
+                seconds, step = event.step_success_data.duration_ms / 1000, event.step_key
+                if step is not None and not step.startswith(("schema_", "sql_")):
+                    print(f"  {step:<28}{seconds:6.1f} s", flush=True)
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()

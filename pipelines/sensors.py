@@ -11,6 +11,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -186,11 +187,11 @@ def _evaluated(
     if told:
         beside = {AT_FAULT_TAG: said[:_TAG_LENGTH]}
         fresh = [request.with_replaced_attrs(tags={**request.tags, **beside}) for request in fresh]
-    keys = sorted({request.partition_key for request in fresh})
+    keys = sorted({request.partition_key for request in fresh if request.partition_key})
     return dg.SensorResult(
         run_requests=fresh,
         dynamic_partitions_requests=[sessions.build_add_request(keys)],
-        cursor=json.dumps(sorted(request.run_key for request in requests)),
+        cursor=json.dumps(sorted(request.run_key for request in requests if request.run_key)),
     )
 
 
@@ -205,7 +206,8 @@ def _read_sidecar(sidecar: Path) -> tuple[ImportConfig, str]:
             f"has the unknown key {extra[0]!r}", where=str(sidecar), remedy=f"Known keys: {known}"
         )
     try:
-        config = ImportConfig(**{**told, "path": str(told["path"])})
+        settings: dict[str, Any] = {**told, "path": str(told["path"])}
+        config = ImportConfig(**settings)
     except ValueError as error:
         raise IsocostError(
             f"has a value of the wrong kind ({error})", where=str(sidecar)

@@ -58,28 +58,28 @@ class Turn:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._breaker._over(self)
+        self._breaker.end(self)
 
     def answered(self, *, is_whole: bool = False) -> None:
         """The server answers, so it is reachable.
 
         Call again with `is_whole` when everything arrived.
         """
-        self._breaker._answered(self, is_whole=is_whole)
+        self._breaker.note_answer(self, is_whole=is_whole)
 
     def away(self, reason: str, wait_s: float | None = None) -> None:
         """The server was found unreachable.
 
         `wait_s` is the pause it requested. Only a trial makes the next wait longer.
         """
-        self._breaker._away(self, reason, wait_s)
+        self._breaker.note_outage(self, reason, wait_s)
 
     def busy(self, reason: str) -> None:
         """The server is reachable but overloaded (429).
 
         The others may continue, but patience runs.
         """
-        self._breaker._busy(self, reason)
+        self._breaker.note_overload(self, reason)
 
 
 class Breaker:
@@ -135,7 +135,8 @@ class Breaker:
                     return Turn(self, self._clock(), is_probe=True)
                 self._changed.wait(None if self._has_probe else wait)
 
-    def _answered(self, turn: Turn, *, is_whole: bool) -> None:
+    def note_answer(self, turn: Turn, *, is_whole: bool) -> None:
+        """A turn reports an answer; see `Turn.answered`."""
         with self._changed:
             self._answering += not turn.is_answering
             turn.is_answering = True
@@ -157,7 +158,8 @@ class Breaker:
                 self._next_probe = now
             self._release(turn)
 
-    def _away(self, turn: Turn, reason: str, wait_s: float | None) -> None:
+    def note_outage(self, turn: Turn, reason: str, wait_s: float | None) -> None:
+        """A turn reports that the server is unreachable; see `Turn.away`."""
         with self._changed:
             now = self._clock()
             self._since = now if self._since is None else self._since
@@ -173,14 +175,16 @@ class Breaker:
                 self._next_probe = now + self._wait(wait_s)
             self._release(turn)
 
-    def _busy(self, turn: Turn, reason: str) -> None:
+    def note_overload(self, turn: Turn, reason: str) -> None:
+        """A turn reports that the server is overloaded; see `Turn.busy`."""
         with self._changed:
             self._since = self._clock() if self._since is None else self._since
             self._reason = reason
             self._is_open = self._is_open and not turn.is_probe
             self._release(turn)
 
-    def _over(self, turn: Turn) -> None:
+    def end(self, turn: Turn) -> None:
+        """A turn is over; see `Turn`."""
         with self._changed:
             self._answering -= turn.is_answering
             turn.is_answering = False

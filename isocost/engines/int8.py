@@ -9,9 +9,13 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from isocost import atomic
 from isocost.errors import IsocostError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _ONE_FILE = "model.safetensors"
 _LEVELS = 127
@@ -63,7 +67,7 @@ def quantise_int8(source: Path, target: Path) -> None:
             shutil.copyfile(source / name, target / name)
 
 
-def rounded(weight):
+def rounded(weight: Tensor) -> tuple[Tensor, Tensor]:
     """A matrix as int8 steps, and the size of a step per row.
 
     Args:

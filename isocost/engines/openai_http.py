@@ -182,13 +182,15 @@ class _Response(http.client.HTTPResponse):
         self.fp = io.BufferedReader(_Wire(self.fp, sock, limits))
 
 
-class _Limited:
-    """Mixed into a connection: its responses respect the limits."""
+class _Connection(http.client.HTTPConnection):
+    """A connection whose responses respect the limits."""
 
     def __init__(self, host: str, *, limits: Limits, **named: Any) -> None:
         super().__init__(host, **named)
         self._limits = limits
-        self.response_class = functools.partial(_Response, limits=limits)
+        # http.client only calls it; its stubs ask for a class.
+        made = functools.partial(_Response, limits=limits)
+        self.response_class = made  # pyright: ignore[reportAttributeAccessIssue]
 
     def connect(self) -> None:
         self.timeout = max(min(CONNECT_S, self._limits.left()), 0.001)
@@ -196,23 +198,38 @@ class _Limited:
         self.sock.settimeout(max(self._limits.left(), 0.001))
 
 
-class _Connection(_Limited, http.client.HTTPConnection):
+class _SecureConnection(_Connection, http.client.HTTPSConnection):
     pass
 
 
-class _SecureConnection(_Limited, http.client.HTTPSConnection):
-    pass
+class _Request(urllib.request.Request):
+    """A request that carries its limits to the handlers below."""
+
+    def __init__(
+        self, url: str, *, data: bytes | None, headers: dict[str, str], limits: Limits
+    ) -> None:
+        super().__init__(url, data=data, headers=headers)
+        self.limits = limits
+
+
+def _limits(request: urllib.request.Request) -> Limits:
+    assert isinstance(request, _Request), "`Client.exchange` opens nothing else"
+    return request.limits
 
 
 class _Http(urllib.request.HTTPHandler):
     def http_open(self, req: urllib.request.Request) -> Any:
-        return self.do_open(functools.partial(_Connection, limits=req.limits), req)
+        return self.do_open(functools.partial(_Connection, limits=_limits(req)), req)
 
 
 class _Https(urllib.request.HTTPSHandler):
+    def __init__(self, context: ssl.SSLContext) -> None:
+        super().__init__(context=context)
+        self._trusted = context
+
     def https_open(self, req: urllib.request.Request) -> Any:
         return self.do_open(
-            functools.partial(_SecureConnection, limits=req.limits), req, context=self._context
+            functools.partial(_SecureConnection, limits=_limits(req)), req, context=self._trusted
         )
 
 
@@ -223,7 +240,9 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
     body.
     """
 
-    def redirect_request(self, *_: Any) -> None:
+    def redirect_request(
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> None:
         return None
 
 
@@ -233,7 +252,7 @@ class Client:
     def __init__(self) -> None:
         """Load the trusted certificates; connect to nothing."""
         self._opener = urllib.request.build_opener(
-            _Http, _Https(context=ssl.create_default_context()), _NoRedirect
+            _Http, _Https(ssl.create_default_context()), _NoRedirect
         )
 
     @contextmanager
@@ -255,8 +274,7 @@ class Client:
             {"Authorization": f"Bearer {key}"} if key else {}
         )
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(url, data=data, headers=headers)  # noqa: S310 - its server began with http(s)://
-        request.limits = limits  # read by the handlers above
+        request = _Request(url, data=data, headers=headers, limits=limits)
         try:
             response = self._opener.open(request, timeout=min(CONNECT_S, limits.timeout_s))
         except urllib.error.HTTPError as error:

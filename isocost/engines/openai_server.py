@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from isocost.credentials import redacted, url_credential
 from isocost.engines.openai_http import Client, ExchangeFailed, Limits, Refused
@@ -129,6 +129,20 @@ class Server:
         return None
 
 
+def _valid_parts(url: str) -> SplitResult | None:
+    """The parts of an address; None if its host, port or path cannot be requested."""
+    try:
+        parts = urlsplit(url)
+        valid = (
+            bool(parts.hostname and parts.hostname.encode("idna"))
+            and parts.port != 0
+            and parts.path.isascii()
+        )
+    except ValueError:
+        return None
+    return parts if valid else None
+
+
 def checked_url(url: str, where: str) -> str:
     """The address of an API without a trailing slash.
 
@@ -151,16 +165,8 @@ def checked_url(url: str, where: str) -> str:
         raise IsocostError(
             "the address contains a space or a control character", where=where, remedy=example
         )
-    try:
-        parts = urlsplit(url)
-        valid = (
-            bool(parts.hostname and parts.hostname.encode("idna"))
-            and parts.port != 0
-            and parts.path.isascii()
-        )
-    except ValueError:
-        valid = False
-    if not valid:
+    parts = _valid_parts(url)
+    if parts is None:
         raise IsocostError(
             "this is not a valid HTTP address (host, port or path)", where=where, remedy=example
         )

@@ -177,7 +177,8 @@ class Answer:
         ):
             return found
         contradiction = None
-        if None not in (prompt, output, total) and total != prompt + output:
+        together = None if prompt is None or output is None else prompt + output
+        if together is not None and total is not None and total != together:
             contradiction = f"{prompt} + {output} tokens do not equal total_tokens {total}"
         elif (
             output is not None
@@ -185,7 +186,7 @@ class Answer:
             and output > most_output + (thoughts or 0)
         ):
             contradiction = f"{output} completion_tokens exceed the requested {most_output}"
-        elif None not in (prompt, output, context) and prompt + output > context:
+        elif together is not None and context is not None and together > context:
             contradiction = f"{prompt} + {output} tokens exceed the model's context of {context}"
         if contradiction is None:
             return found

@@ -23,6 +23,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from isocost import atomic
 from isocost.errors import IsocostError
@@ -203,7 +204,10 @@ def _dequantise(gguf: Path, target: Path) -> None:
 
     folder, name = str(gguf.parent), gguf.name
     tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name)
-    weights = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.bfloat16)
+    # Any: Transformers does not declare the markers below.
+    weights: Any = AutoModelForCausalLM.from_pretrained(
+        folder, gguf_file=name, dtype=torch.bfloat16
+    )
     # The loader leaves the markers of a quantised model on dequantised weights; save_pretrained
     # rejects these.
     weights.hf_quantizer = None
@@ -289,12 +293,14 @@ def make_tiny_llama(
         tie_word_embeddings=True,
         initializer_range=0.2,
     )
-    LlamaForCausalLM(config).to(torch.float32).save_pretrained(folder)
+    # Any: the decorator of Transformers' `to` hides that it is a method.
+    model: Any = LlamaForCausalLM(config)
+    model.to(torch.float32).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
 
-def _tiny_tokenizer(vocabulary: int):
+def _tiny_tokenizer(vocabulary: int) -> Any:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 

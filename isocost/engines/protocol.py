@@ -203,6 +203,7 @@ class Engine(Protocol):
             engine resolved it: a mapping whose ``model`` has dtype and max_model_len if known) and
             ``version`` (of the generating software) if it is not a package installed here.
         """
+        ...
 
     def add(self, request: Request) -> None:
         """Submit a request; return at once."""
@@ -213,9 +214,11 @@ class Engine(Protocol):
         Raises:
             EngineAway: the engine is no longer reachable; the requests in flight are not at fault.
         """
+        ...
 
     def unfinished(self) -> int:
         """Requests submitted and not returned yet."""
+        ...
 
     def settle(self) -> None:
         """Forget what the warm-up left behind, such as its prompts in the prefix cache.
@@ -228,6 +231,7 @@ class Engine(Protocol):
 
         Columns of raw_steps from ``end_s`` to ``fully_accepted_drafts``.
         """
+        ...
 
     def close(self) -> None:
         """Release memory and devices; safe to call twice and before `start`."""
@@ -239,6 +243,7 @@ class TellsNotes(Protocol):
 
     def drain_notes(self) -> list[str]:
         """Lines since the last call."""
+        ...
 
 
 class EngineAway(IsocostError):
@@ -285,10 +290,9 @@ def checked_options(
                 where=f"engine.options.{key}",
                 remedy=f"{did_you_mean(key, known, kind='options')} {hint}".strip(),
             )
-        if not isinstance(value, known[key]) or (
-            isinstance(value, bool) and known[key] is not bool
-        ):
-            wanted = known[key] if isinstance(known[key], tuple) else (known[key],)
+        types = known[key]
+        wanted = types if isinstance(types, tuple) else (types,)
+        if not isinstance(value, wanted) or (isinstance(value, bool) and types is not bool):
             names = " or ".join(t.__name__ for t in wanted)
             raise IsocostError(
                 f"must be {names}, is {type(value).__name__}",

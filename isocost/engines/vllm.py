@@ -180,16 +180,14 @@ class VllmEngine:
         """See `Engine`."""
         dummy = self._options.get("load_format") == "dummy"
         self._folder.check(needs_weights=not dummy)
-        self._folder.check_length(self._settings.max_model_len)
+        context, cache_bytes, dtype = self._stated()
+        self._folder.check_length(context)
         kv_bytes = 1 if "fp8" in str(self._options.get("kv_cache_dtype")) else None
         ranks = self._options.get("tensor_parallel_size", 1) * self._options.get(
             "pipeline_parallel_size", 1
         )
         self._folder.check_kv_cache(
-            self._settings.kv_cache_bytes * ranks,
-            self._settings.max_model_len,
-            dtype=self._settings.dtype,
-            bytes_per_value=kv_bytes,
+            cache_bytes * ranks, context, dtype=dtype, bytes_per_value=kv_bytes
         )
         if is_cpu_build():
             why = why_not_compiled()
@@ -202,7 +200,7 @@ class VllmEngine:
                         "working compiler."
                     ),
                 )
-            self._folder.check_memory(self._settings.kv_cache_bytes, dtype=self._settings.dtype)
+            self._folder.check_memory(cache_bytes, dtype=dtype)
         elif is_cuda_build():
             check_driver(self._settings.model_name)
 
@@ -323,6 +321,26 @@ class VllmEngine:
                 engine.engine_core.shutdown()
             del engine
             gc.collect()
+
+    def _stated(self) -> tuple[int, int, str]:
+        """Context, bytes of the KV cache and number format, which only a server may leave open.
+
+        Raises:
+            IsocostError: one is missing.
+        """
+        settings = self._settings
+        context, cache_bytes, dtype = (
+            settings.max_model_len,
+            settings.kv_cache_bytes,
+            settings.dtype,
+        )
+        if context is None or cache_bytes is None or dtype is None:
+            raise IsocostError(
+                "an engine that loads a model needs max_model_len, kv_cache_bytes and dtype",
+                where=f"model {settings.model_name}",
+                remedy="State all three.",
+            )
+        return context, cache_bytes, dtype
 
     def _is_parallel(self) -> bool:
         return (
@@ -633,7 +651,8 @@ def set_environment(*, multiprocessing: bool) -> None:
             wanted["TORCH_COMPILE_DISABLE"] = "1"
             # The tokenizer may have imported it already, and it reads the environment only once.
             if (compiler := sys.modules.get("torch._dynamo.config")) is not None:
-                compiler.disable = True
+                # A setting of that module, which `sys.modules` knows as just any module.
+                compiler.disable = True  # pyright: ignore[reportAttributeAccessIssue]
     for name, value in wanted.items():
         os.environ.setdefault(name, value)
     # Notes between vLLM and PyTorch about their own APIs: not actionable for the user.

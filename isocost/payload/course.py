@@ -323,15 +323,24 @@ def _check(call: object, first: int) -> None:
         raise ValueError("it asked without messages")
 
 
-def _check_answer(answer: Answer, used: Sequence[int], made: int) -> None:
+def _check_answer(answer: object, used: Sequence[int], made: int) -> None:
+    """Refuse what a method, which is other people's code, gave as its answer.
+
+    Raises:
+        TypeError, ValueError: what is wrong with it.
+    """
     if not isinstance(answer, Answer):
         raise TypeError(f"it returned {type(answer).__name__}, not an answer")
-    if not isinstance(answer.text, str):
+    if not _is_text(answer.text):
         raise TypeError(f"the answer's text is {type(answer.text).__name__}")
     if not 0 <= answer.call < made:
         raise ValueError(f"the answer is in call {answer.call}, which was not made")
     if used and not (used[0] >= 0 and used[-1] < made):
         raise ValueError("the answer needed calls that were not made")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def _storable(text: str) -> str:

@@ -31,6 +31,7 @@ _STATISTICS = (
     "confidence_bottom_tenth",
     "token_confidences",
 )
+_MORE_OF_LOGPROBS = ("confidence_window", "logprobs_k", "token_logprobs")
 _SAME = (
     "finish_reason",
     "stop_reason",
@@ -131,9 +132,8 @@ def completion_hash(token_ids: Sequence[int] | None, text: str | None) -> str | 
 def _logprob_columns(
     logprobs: TokenLogprobs | None, logprobs_k: int, window: int
 ) -> dict[str, Any]:
-    blank = dict.fromkeys((*_STATISTICS, "confidence_window", "logprobs_k", "token_logprobs"))
     if logprobs is None or not len(logprobs.sampled):
-        return blank
+        return dict.fromkeys((*_STATISTICS, *_MORE_OF_LOGPROBS))
     found = asdict(statistics(logprobs, window=window))
     has_top = logprobs.top.shape[1] > 0
     return {

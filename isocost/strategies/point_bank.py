@@ -78,7 +78,7 @@ class PointBank:
     @cached_property
     def ungraded(self) -> Bools:
         """Problems with an ungraded sample, whose accuracy is unknown."""
-        return (np.isnan(self.worth) & self.present).any(axis=1)
+        return self.lacking(self.worth)
 
     @cached_property
     def partial(self) -> Bools:
@@ -86,7 +86,7 @@ class PointBank:
 
         Quantities that need a verdict are undefined for them, means are not.
         """
-        return (np.isnan(self.correct) & ~np.isnan(self.worth) & self.present).any(axis=1)
+        return np.any(np.isnan(self.correct) & ~np.isnan(self.worth) & self.present, axis=1)
 
     @cached_property
     def right(self) -> Floats:
@@ -180,6 +180,14 @@ class PointBank:
         """One column, all unknown when it was not banked."""
         return self.columns[name] if name in self.columns else np.full(self.correct.shape, np.nan)
 
+    def lacking(self, values: Floats) -> Bools:
+        """Problems with a sample of unknown value, (problems,).
+
+        Args:
+            values: one per sample, (problems, samples); NaN where unknown.
+        """
+        return np.any(np.isnan(values) & self.present, axis=1)
+
     def mean(self, name: str) -> Floats:
         """Mean over each problem's samples, (problems,); NaN where any of them is unknown."""
         if ("mean", name) not in self._seen:
@@ -200,7 +208,7 @@ class PointBank:
         """
         values, groups = self.column(name), np.where(self.classes >= 0, self.classes, self.width)
         groups = np.where(self.present, groups, -1)
-        unknown = (np.isnan(values) & self.present).any(axis=1)
+        unknown = self.lacking(values)
         means = class_means(groups, np.nan_to_num(values), self.width + 1)
         means[unknown] = np.nan
         return means
@@ -214,7 +222,7 @@ class PointBank:
         share of a prefix is paid once (Kinetics: the mean over samples of the cost of k trials).
         Everything else is as it was run.
         """
-        allowed = np.where(ks[None, :] <= self.sizes[:, None], 1.0, np.nan)
+        allowed: Floats = np.where(ks[None, :] <= self.sizes[:, None], 1.0, np.nan)
         return spent_on_axes(
             samples=allowed * ks,
             total=lambda name: allowed * ks * self.mean(name)[:, None],

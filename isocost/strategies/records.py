@@ -21,6 +21,9 @@ from numpy.typing import ArrayLike, NDArray
 from isocost.errors import IsocostError
 from isocost.strategies.shapes import Floats, Ints
 
+Part = tuple[NDArray[np.intp], slice]
+"""Some problems, and the first samples of each."""
+
 
 def confidence_records(token_confidence: ArrayLike, window: int = 2048) -> tuple[Ints, Floats]:
     """Tokens after which the mean of the last ``window`` confidences reached a new low.
@@ -95,7 +98,7 @@ class Records:
         )
         return cls(start, count, joined[0].astype(np.int32), joined[1].astype(np.float64))
 
-    def part(self, place: tuple) -> Records:
+    def part(self, place: Part) -> Records:
         """The same for some problems and samples."""
         return Records(self.start[place], self.count[place], self.tokens, self.values)
 

@@ -164,7 +164,7 @@ def measure_window(
         _total([d.integral_j for d in devices]),
     )
     gaps = [d.max_gap_s for d in devices if d.max_gap_s is not None]
-    best: Measure = "counter" if counter is not None else "integral"
+    best: Measure | None = "counter" if counter is not None else "integral"
     energy = counter if counter is not None else integral
     if energy is None and not codes:
         codes.add(
@@ -217,10 +217,7 @@ def idle_power(telemetry: pl.DataFrame, start_s: float, end_s: float) -> float |
     inside = telemetry.filter(pl.col("monotonic_s").is_between(start_s, end_s))
     if end_s - start_s < limits.MIN_IDLE_S or inside.is_empty():
         return None
-    if (
-        inside["utilization_ratio"].is_not_null().any()
-        and (inside["utilization_ratio"].max() or 0) > 0.01
-    ):
+    if (inside["utilization_ratio"] > 0.01).any():
         return None
     power = inside.group_by("device_id", maintain_order=True).agg(
         pl.coalesce(pl.col("power_w").median(), pl.col("power_average_w").median()).alias("power")
@@ -270,10 +267,10 @@ def _behaviour(inside: pl.DataFrame, expected_processes: int) -> set[str]:
     if len(reasons):
         slowdowns = sorted(slowdowns_of(inside["source"][0]))
         slowed = reasons.list.eval(pl.element().is_in(slowdowns)).list.any()
-        if float(slowed.mean() or 0.0) > limits.MAX_THROTTLED_RATIO:
+        if slowed.sum() / len(slowed) > limits.MAX_THROTTLED_RATIO:
             codes.add(THROTTLED)
     processes = inside["compute_processes"].drop_nulls()
-    if len(processes) and int(processes.max()) > expected_processes:
+    if (processes > expected_processes).any():
         codes.add(FOREIGN)
     return codes
 

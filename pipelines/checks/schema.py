@@ -3,6 +3,8 @@
 The rules are the tables' definitions (``isocost.schema``); here is only their Dagster form.
 """
 
+from collections.abc import Sequence
+
 import dagster as dg
 import polars as pl
 
@@ -77,7 +79,7 @@ def schema_result(name: str, frames: dict[str, pl.DataFrame]) -> dg.AssetCheckRe
     )
 
 
-def _frames(place: Store, name: str, session_ids: list[str | None]) -> dict[str, pl.DataFrame]:
+def _frames(place: Store, name: str, session_ids: Sequence[str | None]) -> dict[str, pl.DataFrame]:
     frames = {}
     for session_id in session_ids:
         if table_of(name).layer == "raw":

@@ -92,4 +92,4 @@ def ladder_costs(banks: Sequence[PointBank]) -> Floats:
         costs = np.stack([bank.mean(name) for bank in banks], axis=1)
         if not np.isnan(costs[np.all([bank.sizes > 0 for bank in banks], axis=0)]).any():
             return costs
-    return np.tile(np.arange(1.0, len(banks) + 1), (len(banks[0].sizes), 1))
+    return np.tile(np.arange(1, len(banks) + 1, dtype=np.float64), (len(banks[0].sizes), 1))

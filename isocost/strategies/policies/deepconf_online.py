@@ -5,6 +5,7 @@ Traces are cut while they are generated. Registered; numerics in confidence.py.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from isocost.strategies.estimators.adaptive import MISS
 from isocost.strategies.estimators.confidence import OnlinePlay, play_online
 from isocost.strategies.estimators.subsets import start_states
 from isocost.strategies.point_bank import PointBank
+from isocost.strategies.records import Part
 from isocost.strategies.registry import Replay, Strategy, mask_undefined, register, undefined_cells
 from isocost.strategies.shapes import Floats, Ints
 from isocost.strategies.spending import axes_of
@@ -73,7 +75,7 @@ class DeepConfOnline(Strategy):
         Problems with a trace of unknown confidence are undefined.
         """
         lowest, lengths = bank.column("confidence_lowest_group"), bank.column("output_tokens")
-        unknown = (np.isnan(lowest) & bank.present).any(axis=1)
+        unknown = bank.lacking(lowest)
         shape = (len(bank.sizes), len(ks))
         accuracy = np.full(shape, np.nan)
         added, side_by_side = axes_of(Total, Elapsed), axes_of(Slowest)
@@ -85,20 +87,23 @@ class DeepConfOnline(Strategy):
                 continue
             part = np.s_[usable, :n]
             place = np.ix_(usable, fitting)
+            play = functools.partial(
+                play_online,
+                bank.classes[part], lowest[part], bank.class_values[usable], lengths[part],
+                None if bank.records is None else bank.records.part(part), ks[fitting],
+                self.warmup, self.keep, ORDERS, start_states(0, bank.keys[usable]),
+            )  # fmt: skip
+            played = None
             for axis in side_by_side:
-                play = play_online(
-                    bank.classes[part], lowest[part], bank.class_values[usable], lengths[part],
-                    None if bank.records is None else bank.records.part(part), ks[fitting],
-                    self.warmup, self.keep, ORDERS, start_states(0, bank.keys[usable]),
-                    latency=_times(bank, axis.column, laws[axis.name], part),
-                )  # fmt: skip
+                played = play(latency=_times(bank, axis.column, laws[axis.name], part))
                 warm = bank.expected_extreme(axis.column, np.array([self.warmup]), largest=True)
-                waited = np.where(play.unknown[:, None], np.nan, warm[usable] + play.waited)
+                waited = np.where(played.unknown[:, None], np.nan, warm[usable] + played.waited)
                 costs[axis.name][place] = waited
-            accuracy[place] = play.accuracy
+            played = played or play()
+            accuracy[place] = played.accuracy
             for axis in added:
                 whole = bank.column(axis.column)[part]
-                costs[axis.name][place] = _spent(play, whole, laws[axis.name], part)
+                costs[axis.name][place] = _spent(played, whole, laws[axis.name], part)
         undefined = undefined_cells(bank, ks, answers=True) | (
             {"missing_scores": unknown} if unknown.any() else {}
         )
@@ -135,7 +140,7 @@ def _law(bank: PointBank, axis: CostAxis) -> CutLaw | str:
 
 
 def _times(
-    bank: PointBank, name: str, law: CutLaw | str, part: tuple
+    bank: PointBank, name: str, law: CutLaw | str, part: Part
 ) -> tuple[Floats, Floats, Floats]:
     """Whole time, base and slope of a stopped trace's.
 
@@ -147,7 +152,7 @@ def _times(
     return whole, law.base[part], law.slope[part]
 
 
-def _spent(play: OnlinePlay, whole: Floats, law: CutLaw | str, part: tuple) -> Floats:
+def _spent(play: OnlinePlay, whole: Floats, law: CutLaw | str, part: Part) -> Floats:
     """Expected cost on one axis, (problems, budgets).
 
     NaN where a trace is stopped and no law gives its cost.

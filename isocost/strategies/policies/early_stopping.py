@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from isocost.axes.model import Slowest, Total
+from isocost.axes.registry import all_axes
 from isocost.stopping import WINDOW
 from isocost.strategies.estimators.early_stopping import early_stopping_consistency, window_latency
 from isocost.strategies.estimators.recorded import early_stopping_recorded, recorded_costs
@@ -119,8 +120,8 @@ class EarlyStopping(Strategy):
         # Samples of a window read a shared prefix together: of their shared parts each window pays
         # one.
         draws = spread(result, rows, len(bank.sizes)).draws
-        for axis in axes_of(Total):
-            if axis.adds.shared:
+        for axis in all_axes().values():
+            if isinstance(axis.adds, Total) and axis.adds.shared:
                 shared = bank.drawn_sum(axis.adds.shared, draws)
                 replay.costs[axis.name] = replay.costs[axis.name] - (1 - 1 / self.window) * shared
         return mask_undefined(replay)

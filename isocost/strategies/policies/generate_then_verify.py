@@ -80,9 +80,10 @@ class GenerateThenVerify(Strategy):
 
         A problem with a sample that has too few verdicts is undefined.
         """
+        assert bank.verdicts is not None, "`applies` has seen to it"
         held = np.where(bank.present, np.nan_to_num(bank.column("n_verdicts")), 0.0)
         asked = self.verifications or 1
-        lacking = ((held < asked) & bank.present).any(axis=1)
+        lacking = np.any((held < asked) & bank.present, axis=1)
         exact = np.ones(len(held), dtype=np.bool_)
         accuracy = np.full((len(held), len(ks)), np.nan)
         rows = np.flatnonzero(~lacking)

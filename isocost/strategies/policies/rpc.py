@@ -56,9 +56,10 @@ class Rpc(Strategy):
         undefined for it.
         """
         paths = np.exp(bank.column("logprob_mean"))
-        unknown = (np.isnan(paths) & bank.present).any(axis=1)
+        unknown = bank.lacking(paths)
         accuracy = np.full((len(bank.sizes), len(ks)), np.nan)
         labels = distinct_completions(bank)
+        assert labels is not None, "`applies` has seen to it"
         for i, k in enumerate(ks):
             rows = np.flatnonzero((bank.sizes == k) & ~unknown)
             if rows.size:

@@ -39,7 +39,7 @@ class ShortestMajority(Strategy):
         Problems with a sample of unknown length are undefined.
         """
         length = bank.column("output_tokens")
-        unknown = (np.isnan(length) & bank.present).any(axis=1)
+        unknown = bank.lacking(length)
         replay = replay_votes(
             bank, ks, np.where(bank.present, np.nan_to_num(length), 0.0), SHORTEST
         )

@@ -83,7 +83,7 @@ def _of_the_chosen(bank: PointBank, name: str, scores: Floats, ks: Ints) -> Floa
     found = best_of_rows(
         scores, np.where(bank.present, np.nan_to_num(times), 0.0), ks, bank.present
     )
-    found[(np.isnan(times) & bank.present).any(axis=1)] = np.nan
+    found[bank.lacking(times)] = np.nan
     return found
 
 

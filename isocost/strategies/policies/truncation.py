@@ -40,7 +40,7 @@ class Truncation(Strategy):
     def replay(self, bank: PointBank, ks: Ints) -> Replay:
         """Exact."""
         length = bank.column("output_tokens")
-        unknown = (np.isnan(length) & bank.present).any(axis=1)
+        unknown = bank.lacking(length)
         accuracy, spent = completion_curve(bank.right, np.nan_to_num(length), ks, bank.present)
         costs, laws = {}, {}
         for name, axis in all_axes().items():

@@ -7,7 +7,7 @@ import numpy as np
 from isocost.strategies.estimators.subsets import estimate_votes
 from isocost.strategies.point_bank import PointBank, dense_rows
 from isocost.strategies.registry import Replay, mask_undefined, undefined_cells
-from isocost.strategies.shapes import Floats, Ints
+from isocost.strategies.shapes import Bools, Floats, Ints
 
 DRAWS = 256
 MOST_SUBSETS = 13_000  # all subsets of 16 samples
@@ -20,9 +20,9 @@ def replay_votes(
     rule: int,
     *,
     power: float = 0.0,
-    missing=None,
+    missing: Bools | None = None,
     unscored: int = 0,
-    distinct=None,
+    distinct: Ints | None = None,
 ) -> Replay:
     """Replay one rule of kernels_votes on a bank.
 

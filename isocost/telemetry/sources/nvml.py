@@ -64,7 +64,8 @@ class NvmlSource(PowerSource):
             import pynvml
         except ImportError:
             raise Unavailable("the Python package nvidia-ml-py is not installed") from None
-        self._nvml = pynvml
+        # Its error classes are made when it is imported: no type checker knows them.
+        self._nvml: Any = pynvml
         try:
             pynvml.nvmlInit()
         except pynvml.NVMLError as error:

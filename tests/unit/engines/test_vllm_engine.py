@@ -122,6 +122,12 @@ def test_a_kv_cache_too_small_for_one_sequence_is_refused_with_both_numbers(fold
     VllmEngine(settings(folder, kv_cache_bytes=needed // 2, dtype="bfloat16")).check()
 
 
+@pytest.mark.parametrize("name", ["max_model_len", "kv_cache_bytes", "dtype"])
+def test_what_only_a_server_may_leave_open_is_asked_for(folder: Path, name: str) -> None:
+    with pytest.raises(IsocostError, match="needs max_model_len, kv_cache_bytes and dtype"):
+        VllmEngine(settings(folder, **{name: None})).check()
+
+
 def test_more_than_the_free_memory_or_the_models_positions_is_refused(folder, monkeypatch):
     with pytest.raises(IsocostError, match="8192 positions"):
         VllmEngine(settings(folder, max_model_len=8193, kv_cache_bytes=2**40)).check()

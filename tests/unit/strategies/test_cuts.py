@@ -208,3 +208,27 @@ def test_stopped_traces_cost_what_they_had_cost_by_their_stop():
         # orders, not order by order.
         assert replay.costs[axis][0, 0] == pytest.approx(np.mean(found), rel=0.05), axis
     assert set(replay.unknown_costs) == {"device_s", "kinetics_eflops"}
+
+
+def test_the_answer_of_stopped_traces_does_not_need_an_axis_of_waiting(monkeypatch):
+    from isocost.axes.model import Slowest
+    from isocost.strategies.policies import deepconf_online
+    from isocost.strategies.records import Records
+
+    own = bank(2, 8)
+    lowest = np.random.default_rng(9).uniform(1, 2, (2, 8))
+    early = np.floor(own.columns["output_tokens"] / 2).astype(int).tolist()
+    records = Records.from_lists(
+        [[[t] for t in row] for row in early], [[[v] for v in row] for row in lowest]
+    )
+    full = replace(own, columns={**own.columns, "confidence_lowest_group": lowest}, records=records)
+    policy = deepconf_online.DeepConfOnline(keep=0.5, warmup=3)
+    whole = policy.replay(full, np.array([5, 8]))
+    every = deepconf_online.axes_of
+    monkeypatch.setattr(
+        deepconf_online, "axes_of", lambda *kinds: () if kinds == (Slowest,) else every(*kinds)
+    )
+    without = policy.replay(full, np.array([5, 8]))
+    np.testing.assert_array_equal(without.accuracy, whole.accuracy)
+    np.testing.assert_array_equal(without.costs["flops"], whole.costs["flops"])
+    assert "latency_parallel_s" not in without.costs
