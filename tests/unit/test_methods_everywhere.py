@@ -100,7 +100,7 @@ def test_every_method_reaches_every_published_table(tmp_path, monkeypatch):
         assert all(row[3] is not None for row in at)
         on = rows(
             "SELECT count(*) FROM out_frontier_points JOIN out_strategy_outcomes USING (outcome_id)"
-            " WHERE strategy = 'answer_at_budget'"
+            " WHERE out_strategy_outcomes.strategy = 'answer_at_budget'"
         )
         assert on[0][0] > 0
         verified = rows(
