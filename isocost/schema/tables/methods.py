@@ -28,7 +28,7 @@ METHOD_CALLS = Table(
         Column("role", "string", "Purpose of the calls, e.g. solve, revise.", nullable=False),
         columns.N_PROBLEMS,
         Column("n_samples", "int64", "Samples counted.", unit="samples", nullable=False),
-        Column("n_calls", "int64", "Calls of the role.", unit="calls", nullable=False),
+        Column("n_role_calls", "int64", "Calls of the role.", unit="calls", nullable=False),
         Column("calls_per_problem", "float64", f"Calls of one sample; {_MEAN}.", unit="calls"),
         Column(
             "prompt_tokens_per_problem",

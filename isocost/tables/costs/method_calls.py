@@ -92,7 +92,7 @@ def _facts(whole: pl.DataFrame) -> pl.DataFrame:
     both = pl.col("cached_tokens").null_count() + pl.col("prompt_tokens").null_count() == 0
     method = pl.col("energy_method").drop_nulls()
     return whole.group_by([*_POINT, "role"]).agg(
-        pl.len().cast(pl.Int64).alias("n_calls"),
+        pl.len().cast(pl.Int64).alias("n_role_calls"),
         pl.when(both & (pl.col("prompt_tokens").sum() > 0))
         .then(pl.col("cached_tokens").sum() / pl.col("prompt_tokens").sum())
         .alias("cached_ratio"),

@@ -71,7 +71,7 @@ def test_its_samples_are_in_the_published_tables(add, blocks, tmp_path, monkeypa
         )
         assert warehouse.execute(accuracy).fetchall() == [(0.5, 4)]
         calls = (
-            "SELECT DISTINCT role, calls_per_problem, n_calls FROM out_method_calls "
+            "SELECT DISTINCT role, calls_per_problem, n_role_calls FROM out_method_calls "
             "WHERE method = 'step_back' ORDER BY ALL"
         )
         assert len(warehouse.execute(calls).fetchall()) == 2

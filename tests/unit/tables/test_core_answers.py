@@ -221,7 +221,7 @@ def test_calls_by_role_say_where_the_compute_went(tmp_path, engine):
     ).sort("role")
     assert faults(found, "out_method_calls") == []
     assert found["role"].to_list() == ["revise", "solve", "verify"]
-    assert found["n_calls"].to_list() == [32, 8, 8]
+    assert found["n_role_calls"].to_list() == [32, 8, 8]
     assert found["calls_per_problem"].to_list() == [4.0, 1.0, 1.0]
     assert found["output_tokens_per_problem"].to_list() == [28.0, 7.0, 1.0]
     assert found["output_tokens_ratio"].to_list() == pytest.approx([28 / 36, 7 / 36, 1 / 36])
@@ -232,7 +232,7 @@ def test_calls_by_role_say_where_the_compute_went(tmp_path, engine):
         pl.when(pl.int_range(pl.len()) == 0).then(False).otherwise("is_valid").alias("is_valid")
     )
     fewer = build_method_calls(frames["core_calls"], invalid, frames["core_points"])
-    assert fewer["n_samples"].unique().to_list() == [7] and fewer["n_calls"].sum() == 42
+    assert fewer["n_samples"].unique().to_list() == [7] and fewer["n_role_calls"].sum() == 42
     assert fewer.sort("role")["calls_per_problem"].to_list() == [4.0, 1.0, 1.0]
 
 
