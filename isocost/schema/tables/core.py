@@ -320,6 +320,7 @@ ANSWERS = Table(
         Column("is_final", "bool", "Whether the method returned with it.", nullable=False),
         Column("budget", "float64", "What was spent, in budget_unit; NULL without one."),
         Column("budget_unit", "string", "Unit of the budget, e.g. rounds; NULL without one."),
+        Column("output_text", "string", "Text that was graded; NULL if there is no answer."),
         *(
             _OF_SAMPLE[name]
             for name in (

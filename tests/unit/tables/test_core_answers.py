@@ -23,7 +23,7 @@ from isocost.payload.progress import Reporter
 from isocost.payload.session import generate
 from isocost.schema.frames import faults
 from isocost.sweep.models import MethodSpec
-from isocost.tables.core.answers import cut_cost
+from isocost.tables.core.answers import cut_cost, sample_texts
 from isocost.tables.core.samples import build_core
 from isocost.tables.costs.method_calls import build_method_calls
 from isocost.tables.outcomes.outcomes import build_outcomes
@@ -249,3 +249,17 @@ def test_a_role_that_only_some_samples_have_is_a_mean_over_all(tmp_path, engine)
     found = build_method_calls(unknown, frames["core_samples"], frames["core_points"])
     assert found.filter(role="verify")["output_tokens_per_problem"].to_list() == [None]
     assert found["output_tokens_ratio"].null_count() == found.height
+
+
+def test_the_text_of_a_sample_is_the_one_that_was_graded(tmp_path, engine):
+    frames = core(tmp_path)
+    texts = sample_texts(frames["core_calls"], frames["core_answers"])
+    assert texts["sample_id"].n_unique() == texts.height == 8
+    graded = frames["core_samples"].join(texts, on=["sample_id", "session_id"])
+    assert graded.height == 8
+    for row in graded.iter_rows(named=True):  # not that of the verification, which came last
+        assert row["output_text"].endswith(row["answer"])
+    without = sample_texts(frames["core_calls"], frames["core_answers"].clear())
+    assert without.sort("sample_id")["output_text"].to_list() == (
+        texts.sort("sample_id")["output_text"].to_list()
+    )
