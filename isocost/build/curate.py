@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import polars as pl
 
@@ -273,8 +273,13 @@ def _core_of_session(source: EngineSession) -> Frames:
     calls = source.raw("raw_generations")
     telemetry = power.possible(source.raw("raw_telemetry"))
     batch = {source.key: session.engine.max_num_seqs}
-    told = {"idle": idle_stretches(manifests), "reasons": source_reasons(manifests)}
-    windows = build_energy_windows(calls, telemetry, max_num_seqs=batch, **told)
+    windows = build_energy_windows(
+        calls,
+        telemetry,
+        max_num_seqs=batch,
+        idle=idle_stretches(manifests),
+        reasons=source_reasons(manifests),
+    )
     core = build_core(
         calls,
         [session],
@@ -307,7 +312,14 @@ def _core_of_import(source: ImportedSource) -> Frames:
     )
 
 
-def _denominators(store: Store) -> dict[str, str]:
+class _Denominators(TypedDict):
+    """What counts into a mean; see ``isocost.tables.core.denominators``."""
+
+    failed: str
+    unanswered: str
+
+
+def _denominators(store: Store) -> _Denominators:
     chosen = read_settings(store.root)
     return {"failed": chosen.failed, "unanswered": chosen.unanswered}
 

@@ -137,9 +137,9 @@ def _stops_all(error: IsocostError, store: Store) -> bool:
 
     True for a failure of the machine, and for a damaged derived table, which can be rebuilt.
     """
-    is_damaged = isinstance(error, Damaged) and error.path is not None
+    damaged = error.path if isinstance(error, Damaged) else None
     return isinstance(error, MachineError) or (
-        is_damaged and not error.path.is_relative_to(store.lake)
+        damaged is not None and not damaged.is_relative_to(store.lake)
     )
 
 

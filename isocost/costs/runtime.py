@@ -268,7 +268,7 @@ def helm_idealized_runtime(
     return helm_prefill_seconds(table, prompt_tokens) + per_token * np.maximum(o - 1, 0) + overhead
 
 
-def runtime_from_helm_table(table: Mapping[str, object]) -> RuntimeModel:
+def runtime_from_helm_table(table: Mapping[str, Any]) -> RuntimeModel:
     """A monotone model through a HELM table: same entries, straight lines between them.
 
     Without the sawtooth.
@@ -283,10 +283,10 @@ def runtime_from_helm_table(table: Mapping[str, object]) -> RuntimeModel:
         )
     points = sorted((float(k), float(v)) for k, v in entries.items())
     knots = np.array([k for k, _ in points])
-    levels = np.maximum.accumulate([v for _, v in points]) + float(table.get("overhead", 0.0))  # type: ignore[arg-type]
+    levels = np.maximum.accumulate([v for _, v in points]) + float(table.get("overhead", 0.0))
     if knots[0] > 0:
         knots, levels = np.concatenate(([0.0], knots)), np.concatenate(([levels[0]], levels))
-    per_token = float(table["runtime_per_output_token"])  # type: ignore[arg-type]
+    per_token = float(table["runtime_per_output_token"])
     return RuntimeModel(
         tuple(knots), tuple(levels), (1.0,), (per_token,), 0.0, len(points), RUNTIME_HELM
     )

@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import yaml
@@ -353,7 +353,10 @@ def _bounded_text(path: Path, limit: int, what: str) -> str:
     return decode(raw.removeprefix(b"\xef\xbb\xbf"), str(path))
 
 
-_BaseLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+if TYPE_CHECKING:
+    from yaml import SafeLoader as _BaseLoader
+else:
+    _BaseLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _StrictLoader(_BaseLoader):
@@ -377,7 +380,8 @@ _StrictLoader.yaml_implicit_resolvers = {
 class _TextLoader(_StrictLoader):
     """YAML whose plain scalars are all text: yes stays "yes"."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+
+_TextLoader.yaml_implicit_resolvers = {}
 
 
 def _depth(value: Any) -> int:
@@ -538,11 +542,9 @@ class CheckedZip:
         # Python unpacks zstd from 3.14 on only. The packed bytes come as those of a stored member;
         # Arrow unpacks them, frame by frame.
         packed = copy.copy(info)
-        packed.compress_type, packed.file_size, packed.CRC = (
-            zipfile.ZIP_STORED,
-            info.compress_size,
-            None,
-        )
+        packed.compress_type, packed.file_size = zipfile.ZIP_STORED, info.compress_size
+        # zipfile compares no checksum where there is none; its stubs always have one.
+        packed.CRC = None  # pyright: ignore[reportAttributeAccessIssue]
         with (
             self._zip.open(packed) as handle,
             pa.CompressedInputStream(pa.PythonFile(handle, "r"), "zstd") as stream,

@@ -194,16 +194,18 @@ class _Job:
     verifier: str | None
     fingerprints: tuple[tuple[int, int, int], ...]
 
-    def report(self, status: str, records: int, **more: Any) -> ImportReport:
-        reader, accepted = self.constants.importer, tuple(sorted(self.constants.unknown))
-        common = {
-            "format": reader.name,
-            "path": str(self.source.path),
-            "import_id": self.constants.import_id,
-            "unknown": accepted,
-        }
+    def report(
+        self, status: str, records: int, *, source_slug: str | None = None, **more: Any
+    ) -> ImportReport:
         return ImportReport(
-            **{**common, "source_slug": self.slug, "status": status, "records": records, **more}
+            format=self.constants.importer.name,
+            path=str(self.source.path),
+            import_id=self.constants.import_id,
+            source_slug=self.slug if source_slug is None else source_slug,
+            status=status,
+            records=records,
+            unknown=tuple(sorted(self.constants.unknown)),
+            **more,
         )
 
 

@@ -140,7 +140,7 @@ def _of_sweeps(root: Path, task: str) -> ReplayFields:
 
     Without those of ``broken_asks``.
     """
-    joined: dict[str, list] = {}
+    joined: dict[str, list[Any]] = {}
     for path in sorted(_folder(root).glob(f"*{_SUFFIX}")):
         with suppress(OSError, ValueError, AttributeError, TypeError):
             told = ReplayFields.model_validate(_asks(path).get(task, {}))

@@ -6,6 +6,8 @@ formatting of numbers (``labels``).
 
 from __future__ import annotations
 
+from typing import Any
+
 from isocost.publish import labels
 from isocost.tables.frontiers.compare import Comparison, Difference
 
@@ -87,7 +89,7 @@ def _others(found: Comparison) -> list[str]:
     return lines
 
 
-def _named(row: dict[str, object]) -> str:
+def _named(row: dict[str, Any]) -> str:
     told = labels.outcome(str(row["strategy"]), row["budget"], str(row["configuration"]))
     if row.get("strategy_kind") in ("oracle", "metric") and not _is_one_sample(row):
         told += f"  [{row['strategy_kind']}]"

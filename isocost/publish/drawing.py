@@ -15,6 +15,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from isocost.aggregates import largest, smallest
 from isocost.publish import labels
 
 Specification = dict[str, Any]
@@ -97,8 +98,8 @@ def log_domain(*costs: pl.Series) -> list[float]:
     """Smallest and largest cost with a visually equal margin on a logarithmic axis."""
     known = [values for values in costs if len(values)]
     low, high = (
-        min(float(values.min()) for values in known),
-        max(float(values.max()) for values in known),
+        min(smallest(values) for values in known),
+        max(largest(values) for values in known),
     )
     margin = max((high / low) ** 0.06, 1.08)
     return [rounded(low / margin), rounded(high * margin)]
@@ -122,10 +123,10 @@ def accuracy_encoding(domain: list[float]) -> Specification:
 
 def accuracy_domain(drawn: pl.DataFrame, further: pl.Series | None = None) -> list[float]:
     """From zero, unless everything drawn is high; values above one are cut."""
-    lows = [v for v in (drawn["accuracy_low"].min(), drawn["accuracy"].min()) if v is not None]
-    highs = [v for v in (drawn["accuracy_high"].max(), drawn["accuracy"].max()) if v is not None]
-    if further is not None and further.drop_nulls().len():
-        highs.append(min(1.0, float(further.max())))
+    lows = [smallest(v) for v in (drawn["accuracy_low"], drawn["accuracy"]) if v.count()]
+    highs = [largest(v) for v in (drawn["accuracy_high"], drawn["accuracy"]) if v.count()]
+    if further is not None and further.count():
+        highs.append(min(1.0, largest(further)))
     low, high = min(lows), max(highs)
     bottom = 0.0 if low < 0.5 * high else max(0.0, low - 0.1 * (high - low))
     # A chart of only zeros still needs an axis.

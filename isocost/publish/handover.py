@@ -68,8 +68,10 @@ class Handover:
 
     def close(self) -> None:
         """Stop all waiting for tables that will not arrive."""
-        for future in (*list(self._frames.values()), *list(self._files.values())):
-            _settle(future, None)
+        for frame in list(self._frames.values()):
+            _settle(frame, None)
+        for file in list(self._files.values()):
+            _settle(file, None)
 
 
 def _settle(future: Future[Value | None] | None, value: Value | None) -> None:

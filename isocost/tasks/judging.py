@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import importlib
 import json
 import os
 import selectors
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from isocost.tasks.formulas import values
 
@@ -48,6 +49,11 @@ class JudgeFailed(Exception):
         self.reason = reason
 
 
+def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
+    assert process.stdin is not None and process.stdout is not None, "both are pipes"
+    return process.stdin, process.stdout
+
+
 class _Child:
     """The helper process, started at the first call and restarted after it was killed.
 
@@ -67,8 +73,9 @@ class _Child:
                 raise JudgeFailed("judge_unavailable", str(error)) from None
             line = json.dumps({"work": work, "arguments": arguments}).encode() + b"\n"
             try:
-                process.stdin.write(line)  # type: ignore[union-attr]
-                process.stdin.flush()  # type: ignore[union-attr]
+                stdin, _ = _pipes(process)
+                stdin.write(line)
+                stdin.flush()
                 answer = self._read_line(process, wall_limit_s)
             except (BrokenPipeError, ConnectionError, EOFError):
                 self._kill()
@@ -78,14 +85,14 @@ class _Child:
         return answer["value"]
 
     def _read_line(self, process: subprocess.Popen[bytes], wall_limit_s: float) -> Any:
-        buffer = b""
+        buffer, (_, stdout) = b"", _pipes(process)
         with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)  # type: ignore[arg-type]
+            selector.register(stdout, selectors.EVENT_READ)
             while not buffer.endswith(b"\n"):
                 if not selector.select(wall_limit_s):
                     self._kill()
                     raise JudgeFailed("timeout")
-                piece = os.read(process.stdout.fileno(), 65536)  # type: ignore[union-attr]
+                piece = os.read(stdout.fileno(), 65536)
                 if not piece:
                     raise EOFError
                 buffer += piece
@@ -115,9 +122,9 @@ class _Child:
         if self._process is not None and self._owner == os.getpid():
             self._process.kill()
             self._process.wait()
-            for pipe in (self._process.stdin, self._process.stdout):
-                with contextlib.suppress(OSError, AttributeError):
-                    pipe.close()  # type: ignore[union-attr]
+            for pipe in _pipes(self._process):
+                with contextlib.suppress(OSError):
+                    pipe.close()
         self._process = None
 
     def close(self) -> None:
@@ -207,10 +214,9 @@ def _serve() -> None:
     def out_of_time(_signum: int, _frame: object) -> None:
         raise _OutOfTime
 
-    import mpmath  # noqa: F401  (an import must not count as judging time)
-
     from isocost.tasks.sources.reasoning_gym import library
 
+    importlib.import_module("mpmath")  # an import must not count as judging time
     signal.signal(signal.SIGPROF, out_of_time)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for line in sys.stdin.buffer:
@@ -218,7 +224,7 @@ def _serve() -> None:
         if request["work"] == "gym_score":
             library()
         elif request["work"] == "differ_by_a_term":
-            import sympy  # noqa: F401
+            importlib.import_module("sympy")
         replies.write(json.dumps(_answer(request)).encode() + b"\n")
 
 

@@ -7,9 +7,8 @@ any particular source.
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from types import SimpleNamespace
 from typing import Any
 
 from isocost.hashing import canonical_json
@@ -17,7 +16,21 @@ from isocost.tasks.model import Problem, TaskLike, TaskMistake
 from isocost.tasks.registry import source_of, verifier_of
 from isocost.tasks.thoughts import thoughts_of
 
-_FIELDS = ("name", "source", "dataset", "config", "n_problems", "seed", "verifier")
+
+@dataclass(slots=True)
+class _Task:
+    """The fields of a task that its problems depend on."""
+
+    name: str
+    source: str
+    dataset: str
+    config: dict[str, Any]
+    n_problems: int
+    seed: int
+    verifier: str
+
+
+_FIELDS = tuple(field.name for field in fields(_Task))
 
 
 def check_task(task: TaskLike) -> None:
@@ -35,7 +48,6 @@ def _of_source(task: TaskLike) -> tuple[TaskLike, Any]:
 
     That setting describes how its models mark their reasoning.
     """
-    fields = {name: getattr(task, name) for name in _FIELDS}
     config = dict(task.config)
     thoughts = config.pop("thoughts", None)
     try:
@@ -46,7 +58,11 @@ def _of_source(task: TaskLike) -> tuple[TaskLike, Any]:
             remedy='Write for example {"marks": [["<plan>", "</plan>"]], "is_open": false}.',
             key=("config", "thoughts"),
         ) from None
-    return SimpleNamespace(**{**fields, "config": config}), thoughts
+    return replace(_Task(**_stated(task)), config=config), thoughts
+
+
+def _stated(task: TaskLike) -> dict[str, Any]:
+    return {name: getattr(task, name) for name in _FIELDS}
 
 
 def load_problems(task: TaskLike) -> tuple[Problem, ...]:
@@ -58,13 +74,12 @@ def load_problems(task: TaskLike) -> tuple[Problem, ...]:
         TaskMistake: as `check_task`; also if the source has fewer distinct problems than requested,
             or a reference answer that the verifier cannot use.
     """
-    fields = {name: getattr(task, name) for name in _FIELDS}
-    return _load(canonical_json(fields))
+    return _load(canonical_json(_stated(task)))
 
 
 @lru_cache(maxsize=64)
 def _load(text: str) -> tuple[Problem, ...]:
-    task, thoughts = _of_source(SimpleNamespace(**json.loads(text)))
+    task, thoughts = _of_source(_Task(**json.loads(text)))
     verifier = verifier_of(task.verifier)
     problems = source_of(task.source).load(task)
     if thoughts is not None:

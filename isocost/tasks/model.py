@@ -134,6 +134,7 @@ class TaskSource(Protocol):
 
     def load(self, task: TaskLike) -> tuple[Problem, ...]:
         """The first `n_problems` distinct problems, the same on every machine."""
+        ...
 
 
 class Verifier(Protocol):
@@ -159,6 +160,7 @@ class Verifier(Protocol):
 
     def canonical(self, answer: str) -> str:
         """One spelling for answers that are obviously the same."""
+        ...
 
     def judge(self, problem: Problem, answer: str) -> Verdict:
         """Whether a canonical answer is correct. A function of problem and answer alone.
@@ -166,9 +168,11 @@ class Verifier(Protocol):
         If the answer makes grading impossible, it is not correct, with a reason; None is for
         failures that are not the model's.
         """
+        ...
 
     def equivalent(self, first: str, second: str) -> bool:
         """Whether two different canonical answers mean the same.
 
         Symmetric; need not be transitive.
         """
+        ...

@@ -21,7 +21,7 @@ _SMALL = {word: index for index, word in enumerate(_UNITS)} | {
     word: 20 + 10 * index for index, word in enumerate(_TENS)
 }
 _LARGE = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
-_PARTS = {
+_ONE_PART = {
     "half": 2,
     "third": 3,
     "quarter": 4,
@@ -32,9 +32,13 @@ _PARTS = {
     "eighth": 8,
     "ninth": 9,
     "tenth": 10,
+    "hundredth": 100,
+    "thousandth": 1000,
+    "twelfth": 12,
 }
-_PARTS |= {"hundredth": 100, "thousandth": 1000, "twelfth": 12}
-_PARTS |= {("halves" if word == "half" else f"{word}s"): value for word, value in _PARTS.items()}
+_PARTS = _ONE_PART | {
+    ("halves" if word == "half" else f"{word}s"): value for word, value in _ONE_PART.items()
+}
 _EACH = {"dozen": 12}
 _KNOWN = "|".join(sorted({*_SMALL, *_LARGE, *_PARTS, *_EACH, "hundred"}, key=len, reverse=True))
 _SEQUENCE = re.compile(

@@ -14,6 +14,7 @@ import pytest
 pytestmark = pytest.mark.slow  # every file of the package is parsed
 
 GROUND = {
+    "aggregates",
     "__init__",
     "atomic",
     "axes",

@@ -73,8 +73,9 @@ def sample_rows(
             )
             if choice is not None:
                 _put_choice(row, as_object(choice, f"{where}, output.choices[{index}]"), sample)
-            if name is not None and scores[name] is not None:
-                _put_score(row, name, scores[name], (index, len(choices)), no_answers, extra)
+            score = None if name is None else scores[name]
+            if name is not None and score is not None:
+                _put_score(row, name, score, (index, len(choices)), no_answers, extra)
             if taken_back := sample.get("invalidation"):
                 row.replaced(_why(taken_back), INVALIDATED)
             row.json("extra", extra)

@@ -156,7 +156,8 @@ def _scores(header: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[str]:
 
     Those in the results; before there are results, the scorers.
     """
-    results = header.get("results") if isinstance(header.get("results"), dict) else {}
+    results = header.get("results")
+    results = results if isinstance(results, dict) else {}
     listed = results.get("scores")
     if listed is None and isinstance(results.get("scorer"), dict):
         listed = [results["scorer"]]  # logs of version 1

@@ -200,10 +200,10 @@ def _put_verdict(row: Row, document: _Document, index: int, extra: dict[str, Any
     value, repeats, judge = document.value, document.repeats, document.judge
     score, filtered = value.get(judge) if judge else None, value.get("filtered_resps")
     first = filtered[0] if isinstance(filtered, list) and filtered else filtered
-    several = repeats > 0 and isinstance(first, list)
-    each = several and len(first) == repeats
-    if each:
-        row.extracted(first[index], document.no_answers)
+    several = first if repeats > 0 and isinstance(first, list) else None
+    each = several is not None and len(several) == repeats
+    if several is not None and each:
+        row.extracted(several[index], document.no_answers)
         if (
             isinstance(score, list)
             and len(score) == repeats
@@ -215,8 +215,8 @@ def _put_verdict(row: Row, document: _Document, index: int, extra: dict[str, Any
         repeats
         if each
         else (
-            min(len(first), repeats)
-            if several
+            min(len(several), repeats)
+            if several is not None
             else document.task.covered(value["filter"], max(repeats, 1))
         )
     )

@@ -232,11 +232,11 @@ def _spelled(name: str, target: Target, spec: Mapping[str, Any], where: str) -> 
             raise IsocostError("has no unit", where=where, remedy="Leave the unit out")
         sql_factor(str(unit), target.unit, where)
     kept = None if unit is None or unit in TIME_WORDS else str(unit)
-    lists = {
-        key: tuple(str(item) for item in as_list(spec.get(key, []), f"{where}.{key}"))
+    null, true, false = (
+        tuple(str(item) for item in as_list(spec.get(key, []), f"{where}.{key}"))
         for key in ("null", "true", "false")
-    }
-    rule = Rule(name, spec["column"], target, kept, **lists)
+    )
+    rule = Rule(name, spec["column"], target, kept, null, true, false)
     return replace(
         rule,
         steps=steps_of(rule.source),

@@ -89,7 +89,7 @@ def follow(value: Any, steps: tuple[Step, ...], where: str, *, is_json: bool) ->
             value, is_json = json_cell(value, where), False
         if value is None:
             return Reached(None, (), False, is_json)
-        if step is EACH:
+        if isinstance(step, Each):
             if not isinstance(value, list):
                 raise IsocostError(
                     f"a list was expected, not {kind_of(value)}",

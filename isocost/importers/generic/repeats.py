@@ -108,6 +108,7 @@ def varying_columns(con: duckdb.DuckDBPyConnection, path: Path, table: Table) ->
     )
     try:
         hopeful = con.execute(f"SELECT {few} FROM (SELECT {listed} FROM {where})").fetchone()
+        assert hopeful is not None, "a SELECT of aggregates has one row"
         chosen = [i for i in numbers if hopeful[i]]
         if not chosen:
             return []
@@ -121,6 +122,7 @@ def varying_columns(con: duckdb.DuckDBPyConnection, path: Path, table: Table) ->
             f"SELECT {told} FROM (SELECT g, {distinct} FROM (SELECT [{groups}] AS g, {listed} FROM"
             f" {where}) GROUP BY g)"
         ).fetchone()
+        assert found is not None, "a SELECT of aggregates has one row"
     except duckdb.Error:
         return []
     varying = {}

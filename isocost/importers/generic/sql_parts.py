@@ -148,13 +148,13 @@ def _number_through(folder: Path, chunks: list[Chunk], form: str) -> None:
 
 
 def _connect(folder: Path, threads: int) -> duckdb.DuckDBPyConnection:
-    settings = {
-        "memory_limit": MEMORY_LIMIT,
-        "threads": threads,
-        "autoinstall_known_extensions": False,
-    }
     return duckdb.connect(
-        config=settings | {"temp_directory": str(folder / f"spill-{os.urandom(4).hex()}")}
+        config={
+            "memory_limit": MEMORY_LIMIT,
+            "threads": threads,
+            "autoinstall_known_extensions": False,
+            "temp_directory": str(folder / f"spill-{os.urandom(4).hex()}"),
+        }
     )
 
 
@@ -311,6 +311,7 @@ def _accepted(
     counts = con.execute(
         f"SELECT count(*), {', '.join(counted)} FROM read_parquet({parts})"
     ).fetchone()
+    assert counts is not None, "a SELECT of aggregates has one row"
     if settings and not all(counts[1 + len(checked) :]):
         return None
     counts = counts[: 1 + len(checked)]

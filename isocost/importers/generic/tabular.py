@@ -89,13 +89,13 @@ def _csv_rows(
     lines = (text for _, text in iter_lines(path))
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     header: list[str] | None = None
+    number = 0
     try:
         for cells in reader:
             place = f"row ending on line {reader.line_num}"
             if header is None:
                 header = cells
                 check_header(path, header, found)
-                number = 0
                 continue
             if len(cells) != len(header):
                 raise IsocostError(

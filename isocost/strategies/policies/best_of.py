@@ -34,7 +34,7 @@ class BestOf(Strategy):
         return f"{self.family}_{self.scorer}"
 
     @property
-    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
+    def needs(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The scorer's column."""
         return (SCORERS[self.scorer].needs,)
 

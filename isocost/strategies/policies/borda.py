@@ -38,7 +38,7 @@ class Borda(Strategy):
         return f"{self.family}_{self.scorer}"
 
     @property
-    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
+    def needs(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The scorer's column."""
         return (SCORERS[self.scorer].needs,)
 

@@ -42,7 +42,7 @@ class Cascade(ChainStrategy):
         return f"{self.family}_{self.scorer}_escalate_{round(100 * self.escalate)}"
 
     @property
-    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
+    def needs(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The scorer's column."""
         return (SCORERS[self.scorer].needs,)
 

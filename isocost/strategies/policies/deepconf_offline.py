@@ -41,7 +41,7 @@ class DeepConfOffline(Strategy):
         return f"{self.family}_{self.scorer}_keep_{round(100 * self.keep)}"
 
     @property
-    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
+    def needs(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The confidence's column."""
         return (SCORERS[self.scorer].needs,)
 

@@ -51,7 +51,7 @@ class EarlyStopping(Strategy):
         return f"{self.family}{window}{'' if self.order == 'exchangeable' else f'_{self.order}'}"
 
     @property
-    def tie_rule(self) -> str:  # type: ignore[override]
+    def tie_rule(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Shared credit in the mean over orders.
 
         In recorded order the class seen first, as in the authors' code.

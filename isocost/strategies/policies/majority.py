@@ -37,12 +37,12 @@ class Majority(Strategy):
     order: str = "exchangeable"
 
     @property
-    def kind(self) -> str:  # type: ignore[override]
+    def kind(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         """A vote, or a bound on it: ties cannot be broken with knowledge of the right answer."""
         return "metric" if self.ties in ("optimistic", "pessimistic") else "policy"
 
     @property
-    def tie_rule(self) -> str:  # type: ignore[override]
+    def tie_rule(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The rule by name."""
         return self.ties
 

@@ -35,7 +35,7 @@ class WeightedMajority(Strategy):
         return f"{self.family}_{self.scorer}"
 
     @property
-    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
+    def needs(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The scorer's column."""
         return (SCORERS[self.scorer].needs,)
 

@@ -186,7 +186,7 @@ def sessions_frame(
     rows = []
     for key in sorted(runs):
         session = by_id.get(key[0])
-        row = {
+        row: dict[str, Any] = {
             "session_id": key[0],
             "run_id": key[1],
             "attempt": runs[key],

@@ -50,7 +50,7 @@ def _row(steps: pl.DataFrame) -> dict[str, Any]:
     drafts, drafted, accepted = (
         int(steps[name].sum()) for name in ("drafts", "draft_tokens", "accepted_draft_tokens")
     )
-    row = {
+    row: dict[str, Any] = {
         "steps": steps.height,
         "drafts": drafts,
         "draft_tokens": drafted,

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from isocost.aggregates import mean
 from isocost.costs import CardBook, device_usd, energy_cap_j, intelligence, request_seconds
 from isocost.costs.flops import attended_positions
 from isocost.costs.other_cards import DeviceCard
@@ -76,26 +77,15 @@ def build_intelligence_per_watt(
             "energy_basis": basis,
             "model_variant": part["model_variant"][0],
             "samples_measured": part.height,
-            "accuracy_of_samples": float(part["worth"].mean()),  # type: ignore[arg-type]
+            "accuracy_of_samples": mean(part["worth"]),
             "coverage_ratio": coverage[task],
         }
         rows.append(head | (_unknown_energy(part) if basis == "none" else _intelligence_row(part)))
     if counts is not None:
-        for key, part in counts.group_by("task", "point_id", maintain_order=True):
-            n = int(part["n_samples"].sum())
-            rows += (
-                [
-                    _uncosted(
-                        *map(str, key),
-                        part["model_variant"][0],
-                        n,
-                        part["n_correct"].sum() / n,
-                        coverage,
-                    )
-                ]
-                if n
-                else []
-            )
+        for (task, point_id), part in counts.group_by("task", "point_id", maintain_order=True):
+            if n := int(part["n_samples"].sum()):
+                model, accuracy = part["model_variant"][0], int(part["n_correct"].sum()) / n
+                rows.append(_uncosted(str(task), str(point_id), model, n, accuracy, coverage))
     return _table(rows, "out_intelligence_per_watt")
 
 
@@ -261,7 +251,7 @@ def _session(runs: pl.DataFrame, samples: pl.DataFrame) -> Row:
 
 
 def _mean(column: pl.Series) -> float | None:
-    return None if column.null_count() else float(column.mean())  # type: ignore[arg-type]
+    return None if column.null_count() else mean(column)
 
 
 def _lengths(part: pl.DataFrame) -> Row:
@@ -270,7 +260,7 @@ def _lengths(part: pl.DataFrame) -> Row:
         "task": part["task"][0],
         "model_variant": part["model_variant"][0],
         "samples_measured": part.height,
-        "accuracy_of_samples": float(judged.mean()) if len(judged) else None,  # type: ignore[arg-type]
+        "accuracy_of_samples": mean(judged) if len(judged) else None,
         "prompt_tokens_per_sample": _mean(part["prompt_tokens"]),
         "output_tokens_per_sample": _mean(part["output_tokens"]),
         "_flops": _mean(part["flops"]),
@@ -297,8 +287,8 @@ def _latencies(part: pl.DataFrame) -> Row:
 
 
 def _throughput(row: Row, tokens_per_s: float | None) -> Row:
-    mean, accuracy = row["output_tokens_per_sample"], row["accuracy_of_samples"]
-    requests = tokens_per_s / mean if tokens_per_s is not None and mean else None
+    tokens, accuracy = row["output_tokens_per_sample"], row["accuracy_of_samples"]
+    requests = tokens_per_s / tokens if tokens_per_s is not None and tokens else None
     correct = requests * accuracy if requests is not None and accuracy is not None else None
     return {
         "output_tokens_per_s": tokens_per_s,
@@ -311,7 +301,7 @@ def _throughput(row: Row, tokens_per_s: float | None) -> Row:
 def _energy(part: pl.DataFrame) -> Row:
     methods = part["energy_method"].unique()
     if part["energy_j"].null_count() == 0 and len(methods) == 1:
-        return {"energy_j_per_sample": float(part["energy_j"].mean()), "energy_method": methods[0]}  # type: ignore[arg-type]
+        return {"energy_j_per_sample": mean(part["energy_j"]), "energy_method": methods[0]}
     told = part["energy_unknown_reason"].drop_nulls()
     return {
         "energy_unknown_reason": told[0]

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from isocost.aggregates import largest
 from isocost.costs import CardBook, fit_runtime_model, helm_idealized_runtime, load_book
 from isocost.costs.runtime import (
     RUNTIME_DENOISED,
@@ -99,10 +100,11 @@ def build_runtime_models(
 
 
 def _columns(part: pl.DataFrame) -> tuple[Lengths, Lengths, Lengths]:
-    return tuple(
+    prompt, output, seconds = (
         part[name].to_numpy().astype(np.float64)
         for name in ("prompt_tokens", "output_tokens", "latency_s")
-    )  # type: ignore[return-value]
+    )
+    return prompt, output, seconds
 
 
 def _fit(part: pl.DataFrame, method: str) -> RuntimeModel:
@@ -138,7 +140,7 @@ def _row(part: pl.DataFrame, method: str) -> Row:
     prompt, output, seconds = _columns(test)
     held_out = _seconds(_fit(train, method), method, prompt, output) / seconds - 1
     longest = model.prompt_knots[-1]
-    has_steps = int(part["output_tokens"].max()) > 1  # type: ignore[arg-type]
+    has_steps = largest(part["output_tokens"]) > 1
     prompt, output, seconds = _columns(part)
     errors = np.abs(_seconds(model, method, prompt, output) / seconds - 1)
     return {

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -34,7 +35,12 @@ from isocost.tables.tallies import PARTIAL_CREDIT, tallies
 NAME = "out_accuracy_intervals"
 CONFIDENCE = 0.95
 RECOMMENDED = "score"
-_VARIANCES = ("between_variance", "within_variance", "intraclass_ratio", "design_effect")
+_VARIANCES: tuple[str, ...] = (
+    "between_variance",
+    "within_variance",
+    "intraclass_ratio",
+    "design_effect",
+)
 _BINOMIAL = {"wilson": wilson, "jeffreys": jeffreys, "clopper_pearson": clopper_pearson}
 
 
@@ -74,7 +80,7 @@ def build_accuracy_intervals(
     """
     sums = tallies(samples, counts)
     known = cluster_labels(clusters)
-    rows: list[dict] = []
+    rows: list[dict[str, Any]] = []
     for (task, point), part in sums.group_by("task", "point_id", maintain_order=True):
         names = [known.get(problem) or f"problem {problem}" for problem in part["problem_id"]]
         labels = np.array(names) if len(set(names)) < len(names) else None
@@ -92,7 +98,7 @@ def _point_rows(
     draws: int,
     seed: int,
     confidence: float,
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     n, c = part["n"].to_numpy().astype(np.int64), part["c"].to_numpy()
     values = part["worth"].to_numpy() / n
     is_partial = bool(part["n_partial"].sum())
@@ -144,15 +150,15 @@ def _intervals(
     seed: int,
     confidence: float,
 ) -> dict[str, _Found]:
-    methods = ("score", "student_t", "bootstrap_percentile", "bootstrap_bca")
+    found: dict[str, _Found] = {}
     if units < 2:
-        found = dict.fromkeys(
-            methods, _Found(reason="a single problem (cluster) shows no spread between problems")
-        )
+        alone = _Found(reason="a single problem (cluster) shows no spread between problems")
+        for method in ("score", "student_t", "bootstrap_percentile", "bootstrap_bca"):
+            found[method] = alone
     else:
         se = clustered_se(values, np.arange(len(values)) if labels is None else labels)
         ends = score_interval(values, confidence, clusters=labels)
-        found = {"score": _Found(float(ends[0]), float(ends[1]), se)}
+        found["score"] = _Found(float(ends[0]), float(ends[1]), se)
         if labels is None:
             low, high = mean_interval(values, confidence)
             found["student_t"] = _Found(float(low), float(high), se)

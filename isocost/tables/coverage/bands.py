@@ -7,10 +7,11 @@ numerics (``isocost.frontier.bands``, ``isocost.strategies``), coverage as one s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import combinations
+from typing import Any, TypedDict
 
 import numpy as np
 import polars as pl
@@ -35,6 +36,17 @@ MOST_PAIRED = 24
 # With more curves or pairs than this per task, each gets fewer draws: an irrelevant third digit
 # would cost minutes.
 MANY, DRAWS_OF_MANY = 20, 1 << 12
+
+
+Row = dict[str, Any]
+
+
+class _Options(TypedDict):
+    """How a band is drawn; columns of both tables."""
+
+    draws: int
+    seed: int
+    confidence: float
 
 
 @dataclass(frozen=True)
@@ -111,18 +123,24 @@ def build_coverage_bands(
     Returns:
         Conforming frames by table name.
     """
-    found: dict[str, list[dict]] = {name: [] for name in TABLE_NAMES}
+    found: dict[str, list[Row]] = {name: [] for name in TABLE_NAMES}
     known = cluster_labels(clusters)
     for task, curves in _curves(samples, counts):
-        options = {"draws": draws, "seed": task_seed(seed, task), "confidence": confidence}
-        few = options | {"draws": draws if len(curves) <= MANY else min(draws, DRAWS_OF_MANY)}
+        options = _Options(draws=draws, seed=task_seed(seed, task), confidence=confidence)
+        few: _Options = {
+            **options,
+            "draws": draws if len(curves) <= MANY else min(draws, DRAWS_OF_MANY),
+        }
         for curve in curves:
             found["out_coverage_bands"] += [
                 {"task": task, **row} for row in _curve_rows(curve, known, few)
             ]
         most = sorted(curves, key=lambda one: (-int(one.samples.sum()), one.point_id))[:MOST_PAIRED]
         pairs = list(combinations(sorted(most, key=lambda one: one.point_id), 2))
-        fewer = options | {"draws": draws if len(pairs) <= MANY else min(draws, DRAWS_OF_MANY)}
+        fewer: _Options = {
+            **options,
+            "draws": draws if len(pairs) <= MANY else min(draws, DRAWS_OF_MANY),
+        }
         for pair in pairs:
             found["out_coverage_differences"] += [
                 {"task": task, **row} for row in _pair_rows(*pair, known, fewer)
@@ -133,7 +151,7 @@ def build_coverage_bands(
     }
 
 
-def _plain(rows: list[dict]) -> list[dict]:
+def _plain(rows: list[Row]) -> list[Row]:
     """Numbers to 12 digits, which hides the last bits in which machines differ."""
     return [
         {name: number(value) if isinstance(value, float) else value for name, value in row.items()}
@@ -154,14 +172,17 @@ def _curves(
             if rows["n_partial"].sum():
                 continue
             first = rows.row(0, named=True)
-            told = (
-                str(point[0]),
-                first["model_variant"],
-                first["prompt"],
-                tuple(rows["problem_id"].to_list()),
-            )
             n, c = (rows[name].to_numpy().astype(np.int64) for name in ("n", "c"))
-            curves.append(_Curve(*told, n, c))
+            curves.append(
+                _Curve(
+                    str(point[0]),
+                    first["model_variant"],
+                    first["prompt"],
+                    tuple(rows["problem_id"].to_list()),
+                    n,
+                    c,
+                )
+            )
         yield str(task[0]), curves
 
 
@@ -183,20 +204,18 @@ def budget_grid(most: int) -> np.ndarray:
     )
 
 
-def _labels(
-    problems: tuple[str, ...], known: dict[str, str | None]
-) -> tuple[np.ndarray | None, int]:
+def _labels(problems: tuple[str, ...], known: Mapping[str, str]) -> tuple[np.ndarray | None, int]:
     """Cluster of each problem, None if independent, and the number of units."""
     labels = [known.get(problem) or f"problem {problem}" for problem in problems]
     units = len(set(labels))
     return (np.array(labels), units) if units < len(labels) else (None, units)
 
 
-def _shared(curve: _Curve, units: int, options: dict) -> dict:
+def _shared(curve: _Curve, units: int, options: _Options) -> Row:
     return {"n_problems": len(curve.problems), "n_units": units, **options}
 
 
-def _curve_rows(curve: _Curve, known: dict[str, str | None], options: dict) -> list[dict]:
+def _curve_rows(curve: _Curve, known: Mapping[str, str], options: _Options) -> list[Row]:
     ks, values = curve.budgets, curve.values
     labels, units = _labels(curve.problems, known)
     low = high = np.full(len(ks), np.nan)
@@ -204,7 +223,7 @@ def _curve_rows(curve: _Curve, known: dict[str, str | None], options: dict) -> l
     if units > 1:
         low, high = score_interval(values, options["confidence"], clusters=labels)
         band = simultaneous_band(values, clusters=labels, **options)
-        options = options | {"draws": band.draws}
+        options = {**options, "draws": band.draws}
         low, high = np.minimum(low, values.mean(axis=1)), np.maximum(high, values.mean(axis=1))
     name = {
         "model_variant": curve.model_variant,
@@ -220,19 +239,20 @@ def _curve_rows(curve: _Curve, known: dict[str, str | None], options: dict) -> l
             "pass_at_k_se": None if band is None else float(band.se[i]),
             "pass_at_k_low": None if band is None else float(low[i]),
             "pass_at_k_high": None if band is None else float(high[i]),
-            **_edges(band, i, float(low[i]), float(high[i])),
+            **(_NO_EDGES if band is None else _edges(band, i, float(low[i]), float(high[i]))),
         }
         for i, k in enumerate(ks)
     ]
 
 
-def _edges(band: Band | None, i: int, low: float, high: float) -> dict[str, float | None]:
+_NO_EDGES = {"band_low": None, "band_high": None, "band_multiplier": None}
+
+
+def _edges(band: Band, i: int, low: float, high: float) -> dict[str, float]:
     """Edges of the band, nowhere narrower than the pointwise interval.
 
     Few problems and none that differ would make it so.
     """
-    if band is None:
-        return {"band_low": None, "band_high": None, "band_multiplier": None}
     return {
         "band_low": min(float(band.low[i]), low),
         "band_high": max(float(band.high[i]), high),
@@ -241,8 +261,8 @@ def _edges(band: Band | None, i: int, low: float, high: float) -> dict[str, floa
 
 
 def _pair_rows(
-    first: _Curve, second: _Curve, known: dict[str, str | None], options: dict
-) -> list[dict]:
+    first: _Curve, second: _Curve, known: Mapping[str, str], options: _Options
+) -> list[Row]:
     """Both directions of one pair, on their common problems.
 
     Nothing without a common problem.
@@ -255,9 +275,10 @@ def _pair_rows(
     values = [curve.at(ks) for curve in (first, second)]
     labels, units = _labels(first.problems, known)
     band = simultaneous_band(*values, clusters=labels, **options) if units > 1 else None
-    options = options | ({} if band is None else {"draws": band.draws})
+    if band is not None:
+        options = {**options, "draws": band.draws}
     means = [curve.mean(axis=1) for curve in values]
-    rows: list[dict] = []
+    rows: list[Row] = []
     for one, other, mine, theirs, sign in (
         (first, second, *means, 1),
         (second, first, *means[::-1], -1),
@@ -291,20 +312,12 @@ def _student(confidence: float, units: int) -> float:
     return float(stats.t.ppf((1 + confidence) / 2, units - 1))
 
 
-def _judged(band: Band | None, i: int, sign: int, units: int, confidence: float) -> dict:
+def _judged(band: Band | None, i: int, sign: int, units: int, confidence: float) -> Row:
     """Interval, band and verdict of one difference.
 
     A difference that is the same on every problem has no spread.
     """
-    unknown = dict.fromkeys(
-        (
-            "pass_at_k_difference_low",
-            "pass_at_k_difference_high",
-            "band_low",
-            "band_high",
-            "band_multiplier",
-        )
-    )
+    unknown = {"pass_at_k_difference_low": None, "pass_at_k_difference_high": None, **_NO_EDGES}
     if band is None:
         return {**unknown, "pass_at_k_difference_se": None, "verdict": "unknown"}
     difference, se = float(band.mean[i]), float(band.se[i])

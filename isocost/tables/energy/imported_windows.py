@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from isocost.aggregates import largest, smallest
 from isocost.schema.frames import conform
 from isocost.schema.registry import table
 from isocost.schema.types import polars_schema
@@ -133,8 +134,8 @@ def _measured(telemetry: pl.DataFrame, requests: pl.DataFrame) -> dict[str, Any]
     timed = requests.drop_nulls(["started_unix_s", "ended_unix_s"])
     has_requests = timed.height > 0
     times = readings["monotonic_s"]
-    start = float(timed["started_unix_s"].min() if has_requests else times.min())
-    end = float(timed["ended_unix_s"].max() if has_requests else times.max())
+    start = smallest(timed["started_unix_s"] if has_requests else times)
+    end = largest(timed["ended_unix_s"] if has_requests else times)
     measured = measure_window(readings, start, end)
     answered = requests.filter(pl.col("error").is_null())["output_tokens"]
     tokens = int(answered.sum()) if len(answered) and not answered.null_count() else None

@@ -137,7 +137,10 @@ def _windows(ended: pl.DataFrame, batch: int | None) -> list[Window]:
 def _row(window: Window, measured: WindowEnergy, ended: pl.DataFrame) -> dict[str, Any]:
     work = ended.filter(~pl.col("is_warmup"))
     tokens = tokens_in_window(
-        *(work[c].to_numpy() for c in ("first_token_s", "last_token_s", "output_tokens")), window
+        work["first_token_s"].to_numpy(),
+        work["last_token_s"].to_numpy(),
+        work["output_tokens"].to_numpy(),
+        window,
     )
     return {
         "window_kind": window.kind,
@@ -151,7 +154,7 @@ def _row(window: Window, measured: WindowEnergy, ended: pl.DataFrame) -> dict[st
     }
 
 
-def energy_columns(measured: WindowEnergy, tokens: int | None, seconds: float) -> dict[str, Any]:
+def energy_columns(measured: WindowEnergy, tokens: float | None, seconds: float) -> dict[str, Any]:
     """What core_energy_windows says of the energy of a window, and of its tokens.
 
     Args:
@@ -248,8 +251,8 @@ def fit_window(calls: pl.DataFrame, telemetry: pl.DataFrame, window: WindowEnerg
     edges = np.linspace(window.start_s, window.end_s, slices + 1)
     joules = np.diff(np.interp(edges, *energy_course(telemetry, window.start_s, window.end_s)))
     done = np.array([_done(calls, edge) for edge in edges])
-    prompt, output, attended = np.diff(done, axis=0).T
-    return fit_energy_model(*np.maximum([prompt, output, attended], 0), np.diff(edges), joules)
+    prompt, output, attended = np.maximum(np.diff(done, axis=0).T, 0)
+    return fit_energy_model(prompt, output, attended, np.diff(edges), joules)
 
 
 def _done(calls: pl.DataFrame, until: float) -> tuple[float, float, float]:

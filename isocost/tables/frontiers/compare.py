@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -186,7 +187,7 @@ def compare_outcomes(
     ]
     found = [
         _difference(
-            name, *(pairs[c].to_numpy() for c in (name, f"{name}_second")), labels, confidence
+            name, pairs[name].to_numpy(), pairs[f"{name}_second"].to_numpy(), labels, confidence
         )
         for name in ("accuracy", *known)
     ]
@@ -253,7 +254,7 @@ def _others(
             pl.col("strategy_kind").is_in(["policy", left["strategy_kind"], right["strategy_kind"]])
         )
     pairs = rows.height * (rows.height - 1) // 2
-    row: dict[str, object] = {}
+    row: dict[str, Any] = {}
     if comparisons is not None and len(ids) == 2:
         both = pl.col("first_outcome_id").is_in(list(ids)) & pl.col("second_outcome_id").is_in(
             list(ids)

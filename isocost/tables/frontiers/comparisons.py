@@ -21,10 +21,9 @@ from isocost.frontier import (
     simultaneous_band,
     strip_rows,
 )
-from isocost.memory import Floats, LaidAside
 from isocost.schema.frames import empty
 from isocost.tables.frontiers.blocks import Block
-from isocost.tables.outcomes.problem_rows import strips
+from isocost.tables.outcomes.problem_rows import OpenMatrix, strips
 from isocost.tables.scaling.curves import snap
 
 MOST_COMPARED = 64
@@ -99,7 +98,7 @@ def compare_single_samples(block: Block, confidence: float) -> pl.DataFrame:
     return pair_rows(block, list(combinations(rows, 2)), "single_sample", confidence)
 
 
-def _means(values: Floats | LaidAside, rows: list[int], weights: np.ndarray) -> np.ndarray:
+def _means(values: OpenMatrix, rows: list[int], weights: np.ndarray) -> np.ndarray:
     """Mean of some outcomes, strip by strip."""
     step = strip_rows(len(weights))
     return np.concatenate(
@@ -147,11 +146,13 @@ def pair_rows(block: Block, pairs: Pairs, family: str, confidence: float) -> pl.
     band = simultaneous_band(
         left, right, confidence=confidence, draws=DRAWS, seed=block.seed, clusters=block.clusters
     )
-    only_first, only_second = discordant(left, right) if block.clusters is None else (None, None)
-    exact = np.zeros(len(pairs), dtype=bool) if only_first is None else only_first >= 0
+    only_first, only_second, exact = None, None, np.zeros(len(pairs), dtype=bool)
     p_value, p_max_t = found.p_value.copy(), band.p_value.copy()
-    for i in np.flatnonzero(exact):
-        p_value[i] = mcnemar(int(only_first[i]), int(only_second[i])).exact
+    if block.clusters is None:
+        only_first, only_second = discordant(left, right)
+        exact = only_first >= 0
+        for i in np.flatnonzero(exact):
+            p_value[i] = mcnemar(int(only_first[i]), int(only_second[i])).exact
     ids = block.outcomes["outcome_id"].to_list()
     columns = {
         "accuracy_difference": found.difference,

@@ -108,14 +108,15 @@ def build_frontiers(
         Conforming frames by table name; without rows where there is nothing to compare.
     """
     found: dict[str, list[pl.DataFrame]] = {name: [] for name in TABLE_NAMES}
-    told = {
-        "draws": draws,
-        "seed": seed,
-        "points": points,
-        "clusters": clusters,
-        "only_over_tasks": only_over_tasks,
-    }
-    for name, frame in frontier_frames(outcomes, problems, **told):
+    for name, frame in frontier_frames(
+        outcomes,
+        problems,
+        draws=draws,
+        seed=seed,
+        points=points,
+        clusters=clusters,
+        only_over_tasks=only_over_tasks,
+    ):
         found[name].append(frame)
     return {
         name: conform(pl.concat(frames, how="vertical_relaxed"), name) if frames else empty(name)
@@ -283,15 +284,13 @@ class _Quality:
         self._is_share = np.empty(outcomes, dtype=bool)
         self._score = np.empty((2, outcomes))
         with block.values.open() as values:
-            looked_at, options = (
-                self._looked_at(strips(values, problems)),
-                {
-                    "room": room,
-                    "confidence": CONFIDENCE,
-                },
-            )
             self.drawn = strip_replicates(
-                looked_at, outcomes, block.counts, block.weights, **options
+                self._looked_at(strips(values, problems)),
+                outcomes,
+                block.counts,
+                block.weights,
+                room=room,
+                confidence=CONFIDENCE,
             )
         assert self.drawn.spread is not None
         self._percentile, self.se = self.drawn.spread[:2], self.drawn.spread[2]

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -27,6 +28,8 @@ MOST_MEANS = 4
 # Configurations of a task that are examined to find the nearest.
 _MOST_NEAR = 64
 _KEY = ("model_variant", "prompt", "strategy", "strategy_kind", "budget", "parameters", "settings")
+_Key = tuple[Any, ...]
+"""Values of the columns ``_KEY``, or of some of them."""
 _TOLD = ("model_variant", "prompt", "settings")
 
 
@@ -38,7 +41,7 @@ class _Set:
     """
 
     members: tuple[int, ...]
-    keys: tuple[tuple, ...]
+    keys: tuple[_Key, ...]
 
 
 def task_means(blocks: Sequence[Block], axes: Sequence[str]) -> tuple[list[Block], pl.DataFrame]:
@@ -79,12 +82,12 @@ def _tasks(blocks: Sequence[Block], chosen: _Set) -> tuple[str, ...]:
     return tuple(blocks[place].task for place in chosen.members)
 
 
-def _sets(blocks: Sequence[Block]) -> tuple[list[_Set], dict[tuple, tuple[int, ...]]]:
+def _sets(blocks: Sequence[Block]) -> tuple[list[_Set], dict[_Key, tuple[int, ...]]]:
     """The sets of tasks for means, the largest first.
 
     And where each key occurs exactly once.
     """
-    holders: dict[tuple, list[int]] = {}
+    holders: dict[_Key, list[int]] = {}
     for place, block in enumerate(blocks):
         once = block.outcomes.select(_KEY).filter(~pl.struct(_KEY).is_duplicated())
         for key in once.iter_rows():
@@ -109,7 +112,7 @@ def _sets(blocks: Sequence[Block]) -> tuple[list[_Set], dict[tuple, tuple[int, .
     return [*found[:1], *rest[: MOST_MEANS - 1]], held
 
 
-def _mean(name: str, blocks: Sequence[Block], keys: Sequence[tuple], axes: Sequence[str]) -> Block:
+def _mean(name: str, blocks: Sequence[Block], keys: Sequence[_Key], axes: Sequence[str]) -> Block:
     """The block of one mean.
 
     Every task weighs the same, and its problems are resampled by themselves.
@@ -192,7 +195,7 @@ def _names(outcomes: pl.DataFrame) -> pl.DataFrame:
     }
     distinct = {json.dumps(each, sort_keys=True): each for each in members.values()}
     names = shortest_names(distinct, ("model_variant", "prompt"))
-    spelt: dict[tuple, list[str]] = {}
+    spelt: dict[_Key, list[str]] = {}
     for (row, _), each in members.items():
         spelt.setdefault(row, []).append(names[json.dumps(each, sort_keys=True)])
     schema = {**told.schema, "configuration": pl.String}
@@ -204,7 +207,7 @@ def _names(outcomes: pl.DataFrame) -> pl.DataFrame:
 def _told(
     place: int,
     blocks: Sequence[Block],
-    held: dict[tuple, tuple[int, ...]],
+    held: dict[_Key, tuple[int, ...]],
     named: Sequence[tuple[str, _Set]],
 ) -> dict[str, object]:
     """One row of out_task_means."""
@@ -259,7 +262,7 @@ def _reason(block: Block, others: Sequence[Block], shared: int) -> str:
     )
 
 
-def _settings(block: Block) -> dict[str, dict]:
+def _settings(block: Block) -> dict[str, dict[str, Any]]:
     """Settings of a block's configurations, with the model and prompt that every outcome names."""
     found = {}
     for model, prompt, text in (
@@ -280,7 +283,7 @@ def _settings(block: Block) -> dict[str, dict]:
     return found or {"": {}}
 
 
-def _unlike(one: dict, other: dict) -> list[str]:
+def _unlike(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
 
 

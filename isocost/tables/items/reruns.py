@@ -10,6 +10,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -151,7 +152,7 @@ def _groups(runs: pl.DataFrame, fixed: list[str]) -> list[pl.DataFrame]:
 
 def _reproducibility_row(
     group: pl.DataFrame, varied: str, moving: tuple[str, ...], fixed: list[str]
-) -> dict[str, object] | None:
+) -> dict[str, Any] | None:
     value = (
         pl.concat_str(
             [pl.col(name).cast(pl.String).fill_null("unknown") for name in moving], separator="/"
@@ -205,7 +206,7 @@ def _reproducibility_row(
     )
 
 
-def _spreads(table: pl.DataFrame, shape: tuple[int, int]) -> dict[str, object]:
+def _spreads(table: pl.DataFrame, shape: tuple[int, int]) -> dict[str, Any]:
     accuracy = table.select(WORTH.alias("worth"))["worth"].to_numpy().reshape(shape).mean(axis=1)
     known = bool(np.isfinite(accuracy).all())
     length = table["output_tokens"].cast(pl.Float64).to_numpy().reshape(shape)
@@ -217,15 +218,15 @@ def _spreads(table: pl.DataFrame, shape: tuple[int, int]) -> dict[str, object]:
     }
 
 
-def _divergence(table: pl.DataFrame, shape: tuple[int, int]) -> dict[str, object]:
+def _divergence(table: pl.DataFrame, shape: tuple[int, int]) -> dict[str, Any]:
     ids = table["output_token_ids"] if "output_token_ids" in table.columns else None
-    names = (
+    names: tuple[str, ...] = (
         "divergence_index_min",
         "divergence_index_median",
         "divergence_index_mean",
         "top1_probability_std",
     )
-    blank: dict[str, object] = dict.fromkeys(names)
+    blank: dict[str, Any] = dict.fromkeys(names)
     if ids is not None and ids.null_count() == 0:
         responses = ids.to_list()
         found = [divergence_index(responses[column :: shape[1]]) for column in range(shape[1])]
@@ -332,7 +333,7 @@ def build_regressions(
             "point_id", "session_id", as_dict=True, maintain_order=True
         ).items()
     }
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     for _, same in groupby(ordered.iter_rows(named=True), key=lambda row: row["configuration"]):
         first, *later = same
         drafts: list[_Draft] = []
@@ -384,14 +385,14 @@ def _counted_means(counts: pl.DataFrame) -> pl.DataFrame:
 class _Draft:
     """A row, and the values before and after of every common problem to be tested."""
 
-    row: dict[str, object]
+    row: dict[str, Any]
     before: np.ndarray | None = None
     after: np.ndarray | None = None
 
 
 def _regression_rows(
-    first: dict[str, object],
-    candidate: dict[str, object],
+    first: dict[str, Any],
+    candidate: dict[str, Any],
     before: pl.DataFrame,
     after: pl.DataFrame,
 ) -> list[_Draft]:
@@ -422,16 +423,15 @@ def _difference(both: pl.DataFrame, metric: str) -> _Draft:
     )  # an unknown value is NaN there
     known = ~(np.isnan(before) | np.isnan(after))
     before, after = before[known], after[known]
-    row: dict[str, object] = dict.fromkeys(
-        (
-            "baseline_mean",
-            "candidate_mean",
-            "difference",
-            "difference_low",
-            "difference_high",
-            "p_value",
-        )
+    unknown: tuple[str, ...] = (
+        "baseline_mean",
+        "candidate_mean",
+        "difference",
+        "difference_low",
+        "difference_high",
+        "p_value",
     )
+    row: dict[str, Any] = dict.fromkeys(unknown)
     row |= {"n_problems": len(before), "undefined_reason": None}
     if (
         metric == "energy_j"
@@ -461,7 +461,7 @@ def _difference(both: pl.DataFrame, metric: str) -> _Draft:
     return _Draft(row, before, after)
 
 
-def _tested(drafts: list[_Draft]) -> list[dict[str, object]]:
+def _tested(drafts: list[_Draft]) -> list[dict[str, Any]]:
     """The rows with intervals and p-values; those with as many problems are tested together."""
     sizes = {len(draft.before) for draft in drafts if draft.before is not None}
     for size in sorted(sizes):

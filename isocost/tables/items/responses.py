@@ -6,6 +6,8 @@ responses. Not here: the features (``isocost.items.features``).
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 
@@ -79,7 +81,7 @@ def build_response_features(
     )
 
 
-def _point_rows(point: pl.DataFrame, meanings: dict[str, str]) -> list[dict[str, object]]:
+def _point_rows(point: pl.DataFrame, meanings: dict[str, str]) -> list[dict[str, Any]]:
     """A row for each feature that some sample of the point knows."""
     unknown = {name: point[name].null_count() for name in meanings}
     shared = _sides(point, [name for name in meanings if unknown[name] == 0])
@@ -95,12 +97,12 @@ def _point_rows(point: pl.DataFrame, meanings: dict[str, str]) -> list[dict[str,
 
 def _feature_row(
     known: pl.DataFrame, n_unknown: int, sides: pl.DataFrame, name: str, meaning: str
-) -> dict[str, object]:
+) -> dict[str, Any]:
     values, right = (
         known[name].cast(pl.Float64).to_numpy(),
         known["correct"].to_numpy().astype(bool),
     )
-    row: dict[str, object] = {
+    row: dict[str, Any] = {
         key: known[key][0] for key in ("task", "model_variant", "prompt", "point_id")
     }
     row |= {

@@ -31,7 +31,8 @@ class AnswerAtBudget(Strategy):
 
     def __init__(self, unit: str) -> None:
         """A budget in a unit, such as rounds."""
-        self.budget_unit = unit  # type: ignore[misc]
+        # Of the one instance: its unit is the method's.
+        self.budget_unit = unit  # pyright: ignore[reportAttributeAccessIssue]
 
     def replay(self, bank: PointBank, ks: Ints) -> Replay:
         """Exact; `ks` is the one budget that the bank was made for."""

@@ -276,8 +276,8 @@ def _reasons(valid: pl.DataFrame, methods: Mapping[str, str | float | None]) -> 
         )
         for axis, _, reason in (str(text).partition(": ") for text in told):
             found.setdefault(axis, reason)
-    for axis in (axis for axis in _AXES if axis.own_reason is not None):
-        if axis.own_reason.name in valid.columns:
+    for axis in _AXES:
+        if axis.own_reason is not None and axis.own_reason.name in valid.columns:
             own = valid[axis.own_reason.name].drop_nulls().unique().sort()
             found |= {axis.name: own[0]} if len(own) else {}
     for axis, method in methods.items():

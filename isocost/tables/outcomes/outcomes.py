@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -266,7 +267,7 @@ def _frames(
     )
     suffix = "" if labels is None else "-clustered"
     ceilings = _Ceilings()
-    outcome_rows: list[dict] = []
+    outcome_rows: list[dict[str, Any]] = []
     rows_of, weights = None, None
     for one in played:
         if counts is not None and rows_of != one.banks[0].problem_ids:
@@ -399,7 +400,7 @@ def _means(values: np.ndarray | None, defined: np.ndarray) -> list[float | None]
     return [_value(mean) for mean in means]
 
 
-def _outcome_rows(task: str, one: Played, ceilings: _Ceilings) -> list[dict]:
+def _outcome_rows(task: str, one: Played, ceilings: _Ceilings) -> list[dict[str, Any]]:
     """The rows of one replay, one per budget, without their intervals."""
     replay, strategy, bank = one.replay, one.strategy, one.banks[0]
     defined = ~np.isnan(replay.accuracy)
@@ -431,7 +432,8 @@ def _outcome_rows(task: str, one: Played, ceilings: _Ceilings) -> list[dict]:
     efficiency = _efficiencies(one, defined, ceilings)
     rows = []
     for i, budget in enumerate(float(b) for b in replay.budgets):
-        exact = replay.is_exact is None or bool(replay.is_exact[defined[:, i], i].all())
+        here = defined[:, i]
+        sampled = 0 if replay.is_exact is None else int((~replay.is_exact[here, i]).sum())
         rows.append(
             shared
             | {find(axis).per_problem: means[i] for axis, means in known.items()}
@@ -455,11 +457,13 @@ def _outcome_rows(task: str, one: Played, ceilings: _Ceilings) -> list[dict]:
                 **_cost_reasons(
                     one,
                     {axis: means[i] for axis, means in known.items()},
-                    bool(defined[:, i].any()),
+                    bool(here.any()),
                 ),
-                "estimator": "exact" if exact else "sampled",
-                "sampling_draws": None if exact else replay.draws,
-                "error_bound": 0.0 if exact else _mean_bound(replay, i, defined[:, i]),
+                "estimator": "sampled" if sampled else "exact",
+                "sampling_draws": replay.draws if sampled else None,
+                "error_bound": _mean_bound(sampled, int(here.sum()), replay.draws)
+                if sampled
+                else 0.0,
             }
         )
     return rows
@@ -529,19 +533,21 @@ def _efficiencies(one: Played, defined: np.ndarray, ceilings: _Ceilings) -> list
             ceiling[rows, 0].mean(),
             ceiling[rows, i + 1].mean(),
         )
-        found.append(_value(selection_efficiency(*reached)))
+        found.append(_value(float(selection_efficiency(*reached))))
     return found
 
 
-def _mean_bound(replay: Replay, i: int, defined: np.ndarray) -> float:
+def _mean_bound(sampled: int, defined: int, draws: int) -> float:
     """Hoeffding bound of the mean over problems, whose random draws are independent.
 
     Exact problems add no error.
+
+    Args:
+        sampled: problems whose draws were averaged.
+        defined: problems of the mean.
+        draws: draws averaged per problem.
     """
-    sampled = int((~replay.is_exact[defined, i]).sum())
-    return float(
-        np.sqrt(np.log(2 / MISS) * sampled / (2 * replay.draws)) / max(int(defined.sum()), 1)
-    )
+    return float(np.sqrt(np.log(2 / MISS) * sampled / (2 * draws)) / defined)
 
 
 def _reasons(replay: Replay, i: int, undefined: np.ndarray) -> list[str]:

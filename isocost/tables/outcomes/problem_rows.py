@@ -181,12 +181,12 @@ class Stacked:
         parts: matrices and the selected rows of each, the same number.
     """
 
-    parts: tuple[tuple[Matrix, np.ndarray], ...]
+    parts: tuple[tuple[Matrix | Stacked, np.ndarray], ...]
 
     @property
     def shape(self) -> tuple[int, int]:
         """Outcomes and problems."""
-        return len(self.parts[0][1]), sum(matrix.size for matrix, _ in self.parts)
+        return len(self.parts[0][1]), sum(matrix.shape[1] for matrix, _ in self.parts)
 
     @property
     def workspace(self) -> Workspace:
@@ -194,14 +194,18 @@ class Stacked:
         return self.parts[0][0].workspace
 
     @contextmanager
-    def open(self) -> Iterator[_Side]:
+    def open(self) -> Iterator[SideBySide]:
         """The numbers, read by rows; forgotten at the end."""
         with ExitStack() as stack:
-            yield _Side([(stack.enter_context(matrix.open()), rows) for matrix, rows in self.parts])
+            yield SideBySide(
+                [(stack.enter_context(matrix.open()), rows) for matrix, rows in self.parts]
+            )
 
 
-class _Side:
-    def __init__(self, parts: Sequence[tuple[Floats | LaidAside, np.ndarray]]) -> None:
+class SideBySide:
+    """Open matrices side by side, read by rows."""
+
+    def __init__(self, parts: Sequence[tuple[OpenMatrix, np.ndarray]]) -> None:
         self._parts = parts
 
     def __len__(self) -> int:
@@ -211,7 +215,10 @@ class _Side:
         return np.concatenate([values[own[rows]] for values, own in self._parts], axis=1)
 
 
-def strips(values: Floats | LaidAside | _Side, problems: int) -> Iterator[tuple[slice, Floats]]:
+OpenMatrix = Floats | LaidAside | SideBySide
+
+
+def strips(values: OpenMatrix, problems: int) -> Iterator[tuple[slice, Floats]]:
     """An open matrix strip by strip."""
     step = strip_rows(problems)
     for start in range(0, len(values), step):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -32,13 +33,13 @@ class Played:
     replay: Replay
 
 
-def cells(where: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def cells(where: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """A reason's problems, or problems and budgets, as problems and budgets."""
     return np.broadcast_to(where if where.ndim == 2 else where[:, None], shape)
 
 
 def problem_rows(
-    played: Sequence[Played], outcome_rows: Sequence[dict], problem_ids: Sequence[str]
+    played: Sequence[Played], outcome_rows: Sequence[dict[str, Any]], problem_ids: Sequence[str]
 ) -> pl.DataFrame:
     """One row for each outcome and problem, outcomes in the given order.
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from isocost.aggregates import largest
 from isocost.errors import IsocostError
 from isocost.strategies.records import Records
 
@@ -45,7 +46,7 @@ def bank_records(rows: pl.DataFrame, fill: Fill, point_id: str) -> Records | Non
     first = np.zeros(len(tokens), dtype=np.bool_)
     first[start[held > 0]] = True
     # Falling as doubles, two lows may be one and the same as stored.
-    is_orderly = np.array_equal(*count) and bool(
+    is_orderly = np.array_equal(count[0], count[1]) and bool(
         np.all((np.diff(tokens) > 0) & (np.diff(values) <= 0) | first[1:])
     )
     if not is_orderly:
@@ -67,7 +68,7 @@ def bank_verdicts(rows: pl.DataFrame, fill: Fill) -> tuple[np.ndarray | None, np
     if "verdicts" not in rows.columns or rows["verdicts"].null_count() == rows.height:
         return None, None
     count = rows["verdicts"].list.len().cast(pl.Int64).fill_null(0)
-    lists, most = rows["verdicts"], int(count.max() or 0)
+    lists, most = rows["verdicts"], int(largest(count))
     columns = [
         lists.list.get(i, null_on_oob=True).cast(pl.Float64).fill_null(float("nan"))
         for i in range(most)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from isocost.aggregates import smallest
 from isocost.axes.registry import find
 from isocost.curves import allocation
 from isocost.curves.allocation import CrossFit
@@ -22,7 +23,7 @@ from isocost.schema.frames import conform, empty
 from isocost.strategies.estimators.coverage import pass_at_k
 from isocost.strategies.estimators.majority_sampled import estimate_majority
 from isocost.tables.frontiers.blocks import cost_unit, task_seed
-from isocost.tables.scaling.curves import number
+from isocost.tables.scaling.curves import number, to_12_digits
 from isocost.tables.tallies import graded
 
 NAME = "out_compute_optimal"
@@ -154,7 +155,7 @@ def _bank(model: str, samples: pl.DataFrame, counts: pl.DataFrame) -> _Bank | No
     for point in points:
         if (point,) in parts:
             part = parts[(point,)]
-            ks = _powers(int(part["problem_id"].unique_counts().min()))
+            ks = _powers(int(smallest(part["problem_id"].unique_counts())))
             replayed = _replay(part, problems, ks)
             means = (
                 part.group_by("problem_id")
@@ -166,7 +167,7 @@ def _bank(model: str, samples: pl.DataFrame, counts: pl.DataFrame) -> _Bank | No
             }
         else:
             part = halves.filter(pl.col("point_id") == point).sort("problem_id")
-            ks = _powers(int(part["n_scored"].min()))
+            ks = _powers(int(smallest(part["n_scored"])))
             replayed = {
                 "pass_at_k": np.asarray(
                     pass_at_k(part["n_scored"].to_numpy(), part["c_scored"].to_numpy(), ks)
@@ -370,7 +371,7 @@ def _solve(
     means = cost.mean(axis=1)
     budgets = np.geomspace(means.min(), means.max(), n_budgets)
     # Configurations with one scoring sample per problem cost one sample each, whatever the budget.
-    budgets = budgets[np.unique([number(budget) for budget in budgets], return_index=True)[1]]
+    budgets = budgets[np.unique([to_12_digits(budget) for budget in budgets], return_index=True)[1]]
     none = np.zeros_like(bins)
     best = allocation.cross_fit_budgets(accuracy, cost, bins, budgets, folds=splits)
     uniform = allocation.cross_fit_budgets(accuracy, cost, none, budgets, folds=splits)

@@ -120,7 +120,7 @@ def _elasticity_frames(block: Block, confidence: float) -> list[pl.DataFrame]:
     with block.values.open() as values, ExitStack() as stack:
         sides = [stack.enter_context(block.costs[axis].open()) for axis in TOKEN_AXES]
         for rows, some in strips(values, block.values.shape[1]):
-            tokens = sum(side[rows] for side in sides)
+            tokens = sum((side[rows] for side in sides), start=np.zeros_like(some))
             spent[rows], right[rows] = tokens @ block.weights, some @ block.weights
             spent_draws[:, rows], right_draws[:, rows] = weights @ tokens.T, weights @ some.T
     has_uncertainty = block.has_uncertainty
@@ -137,15 +137,18 @@ def _elasticity_frames(block: Block, confidence: float) -> list[pl.DataFrame]:
         "model_variant", as_dict=True, maintain_order=True
     ).items():
         members = part["row"].to_numpy()
-        base = members[np.lexsort((members, spent[members]))[0]]
+        base = int(members[np.lexsort((members, spent[members]))[0]])
         part, others = part.filter(pl.col("row") != base), members[members != base]
         if not len(others):
             continue
         pairs = [
-            anytime.token_elasticity(right[base], spent[base], right[i], spent[i]) for i in others
+            anytime.token_elasticity(
+                float(right[base]), float(spent[base]), float(right[i]), float(spent[i])
+            )
+            for i in others
         ]
         columns = {
-            "baseline_outcome_id": [block.outcomes["outcome_id"][int(base)]] * len(others),
+            "baseline_outcome_id": [block.outcomes["outcome_id"][base]] * len(others),
             "tokens_per_problem": _numbers(spent[others]),
             "tokens_ratio": _numbers(spent[others] / spent[base])
             if spent[base] > 0

@@ -16,8 +16,9 @@ import numpy as np
 import polars as pl
 
 from isocost.curves.base import Array
+from isocost.memory import Floats
 from isocost.tables.frontiers.blocks import Block, cost_unit, task_blocks
-from isocost.tables.outcomes.problem_rows import ProblemRows
+from isocost.tables.outcomes.problem_rows import Matrix, ProblemRows, Stacked
 
 # Strategies that continue until something stops them: their budget is a maximum number of rounds,
 # which no cost column has.
@@ -122,6 +123,11 @@ def curve_blocks(
     )
 
 
+def _whole(matrix: Matrix | Stacked) -> Floats:
+    assert isinstance(matrix, Matrix), "`curve_blocks` are of single tasks"
+    return matrix.whole()
+
+
 def collect_curves(block: Block) -> list[Curve]:
     """All curves of one task with at least two different costs, ordered by identity.
 
@@ -132,12 +138,12 @@ def collect_curves(block: Block) -> list[Curve]:
     """
     weights = block.counts.astype(np.float64)
     weights /= weights.sum(axis=1, keepdims=True)
-    values = block.values.whole()
+    values = _whole(block.values)
     accuracy_draws = weights @ values.T
     accuracy = values @ block.weights
     curves, has_uncertainty = [], block.has_uncertainty
     with np.errstate(invalid="ignore"):
-        read = ((axis, matrix.whole()) for axis, matrix in sorted(block.costs.items()))
+        read = ((axis, _whole(matrix)) for axis, matrix in sorted(block.costs.items()))
         priced = {axis: (snap(costs @ block.weights), weights @ costs.T) for axis, costs in read}
     caps = block.outcomes["budget"].to_numpy().astype(np.float64)
     rounds = {ROUNDS_AXIS: (caps, np.broadcast_to(caps, accuracy_draws.shape))}
@@ -169,12 +175,17 @@ def collect_curves(block: Block) -> list[Curve]:
     return curves
 
 
+def to_12_digits(value: float) -> float:
+    """A number without the last bits, in which machines differ."""
+    return float(f"{value:.12g}")
+
+
 def number(value: float | None) -> float | None:
     """A finite number to 12 digits, which hides the last bits in which machines differ.
 
     Else None.
     """
-    return float(f"{value:.12g}") if value is not None and np.isfinite(value) else None
+    return to_12_digits(value) if value is not None and np.isfinite(value) else None
 
 
 def same_shapes(padded: Padded, curves: list[Curve]) -> tuple[np.ndarray, np.ndarray]:

@@ -219,7 +219,8 @@ def _fit_all(
     fits = fit_many(model, x, y, weight)
     drawn = fit_many(
         model,
-        *(values[rows].reshape(-1, x.shape[1]) for values in (padded.x_draws, padded.y_draws)),
+        padded.x_draws[rows].reshape(-1, x.shape[1]),
+        padded.y_draws[rows].reshape(-1, x.shape[1]),
         np.repeat(weight, n_draws, axis=0),
         initial=np.repeat(fits.theta, n_draws, axis=0),
         tolerance=_DRAW_TOLERANCE,
@@ -311,7 +312,7 @@ def _fit_row(one: _Judged, at: int, curve: Curve) -> dict[str, Any]:
 def _saturation(one: _Judged, at: int, parameters: dict[str, float | None]) -> dict[str, Any]:
     if not one.model.name.startswith("ttspm_"):
         return {"saturation_budget": None, "saturation_epsilon": None}
-    values = list(parameters.values())
+    known = [value for value in parameters.values() if value is not None]
     is_flat = not np.isnan(one.fits.level[at])
     # A flat curve has all its accuracy with the first sample or none: p is not identified, and
     # nothing is left to buy.
@@ -319,8 +320,8 @@ def _saturation(one: _Judged, at: int, parameters: dict[str, float | None]) -> d
         0
         if is_flat
         else None
-        if None in values
-        else saturation_budget(values[0], values[1], SATURATION_EPSILON).n_star
+        if len(known) < len(parameters)
+        else saturation_budget(known[0], known[1], SATURATION_EPSILON).n_star
     )
     return {"saturation_budget": budget, "saturation_epsilon": SATURATION_EPSILON}
 
@@ -368,7 +369,7 @@ def _fitted_points(one: _Judged, at: int, curve: Curve) -> list[dict[str, Any]]:
                 "point_index": int(i),
                 "outcome_id": None,
                 "budget": None,
-                "cost": number(grid[i]),
+                "cost": number(float(grid[i])),
                 "cost_unit": curve_unit(curve.key["cost_axis"]),
                 "accuracy": number(np.clip(value[i], 0.0, 1.0)),
                 "accuracy_low": low,
@@ -404,7 +405,7 @@ def _target_rows(
             {
                 "family": one.model.name,
                 "target_accuracy": float(goals[i]),
-                "cost": number(centre[i]),
+                "cost": number(float(centre[i])),
                 "cost_low": ends[i][0],
                 "cost_high": ends[i][1],
                 "reached_ratio": number(np.isfinite(known).mean())

@@ -71,7 +71,7 @@ class Atoms(Cursor):
             if len(token.text) == 2:
                 return trees.num(int(token.text[0])), trees.num(int(token.text[1]))
             if len(token.text) == 1:
-                return trees.num(token.value), None
+                return trees.num(token.number), None
         if (token.kind == "run" and len(token.text) == 1) or token.kind == "cmd":
             return self.atom(), None
         raise Unreadable(f"an argument expected at {token.text!r}")
@@ -107,7 +107,7 @@ class Atoms(Cursor):
         """A number, name, function, bracket, set or matrix."""
         token = self.next()
         if token.kind == "num":
-            return trees.num(token.value)
+            return trees.num(token.number)
         if token.kind == "run":
             return self._run(token.text)
         if token.kind == "cmd":
@@ -175,7 +175,7 @@ class Atoms(Cursor):
             self.next()
             inside = self._bracket("(")
         elif self.peek.kind == "num" and self.peek.text.isdigit():
-            inside = trees.num(self.next().value)
+            inside = trees.num(self.next().number)
         else:
             inside, more = self._argument()
             if more is not None:
@@ -187,12 +187,16 @@ class Atoms(Cursor):
             else trees.call("root", (inside, degree))
         )
 
+    def _base(self) -> Tree:
+        return self.group() if self.peek.text == "{" else self.atom()
+
     def _function(self, name: str) -> Tree:
         r"""A function with its base or power before the argument: \log_2 8, \sin^2 x, \ln 2x."""
         base = exponent = None
-        while self.peek.text in ("_", "^"):
-            if self.next().text == "_":
-                base = self.group() if self.peek.text == "{" else self.atom()
+        while (sign := self.peek.text) in ("_", "^"):
+            self.next()
+            if sign == "_":
+                base = self._base()
             else:
                 exponent = self.exponent()
         if exponent is not None and exponent[0] == "num" and exponent[1] < 0:

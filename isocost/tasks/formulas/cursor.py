@@ -122,7 +122,8 @@ class Cursor:
             return False
         word = token.text.strip()
         if token.kind == "text":
-            first = re.match(r"\W*(\w*)", word.casefold())[1]
+            found = re.search(r"\w+", word.casefold())
+            first = found[0] if found else ""
             return (
                 bool(re.search(r"[^\W\d_]", word))
                 and first not in _MONTHS

@@ -125,7 +125,7 @@ class Expressions(Atoms):
     def _mixed(self) -> Tree:
         r"""A number followed by a proper fraction: 2 2/3, 3\frac{1}{2}."""
         token = self.next()
-        value = token.value
+        value = token.number
         one, slash, two = self._at(0), self._at(1), self._at(2)
         if one.kind == "num" and slash.text == "/" and two.kind == "num":
             top, bottom, length = one, two, 3
@@ -135,12 +135,12 @@ class Expressions(Atoms):
             return trees.num(value)
         if (
             not all(t.text.isdigit() for t in (token, top, bottom))
-            or not 0 < top.value < bottom.value
+            or not 0 < top.number < bottom.number
         ):
             raise Unreadable("a mixed number with an improper fraction")
         for _ in range(length):
             self.next()
-        return trees.num(value + top.value / bottom.value)
+        return trees.num(value + top.number / bottom.number)
 
     def _digits_of_fraction(self) -> tuple[Token, Token, int] | None:
         r"""Numerator, denominator and number of tokens of a \frac of two plain numbers."""

@@ -104,6 +104,10 @@ def _list(items: list[Tree]) -> Tree:
     return different[0] if len(different) == 1 else ("list", different)
 
 
+def _begins_name(token: Token) -> bool:
+    return token.kind in ("run", "text") or (token.kind == "cmd" and token.text in GREEK)
+
+
 class Answer(Expressions):
     """The levels above expressions: lists, relations, names and units."""
 
@@ -168,9 +172,7 @@ class Answer(Expressions):
         pieces: list[str] = []
         if self.peek.kind == "cmd" and self.peek.text in ("angle", "triangle"):
             self.next()
-        if self.peek.kind in ("run", "text") or (
-            self.peek.kind == "cmd" and self.peek.text in GREEK
-        ):
+        if _begins_name(self.peek):
             pieces.append(self.next().text.strip())
             if self.accept("_"):
                 pieces.append("_" + self.raw_group())

@@ -29,6 +29,12 @@ class Token:
     value: Fraction | None = None
     gap: bool = False
 
+    @property
+    def number(self) -> Fraction:
+        """The value of a number."""
+        assert self.value is not None, f"{self.text!r} is not a number"
+        return self.value
+
 
 _GROUPS = (
     rf"[0-9]{{1,3}}(?:,[0-9]{{3}})+(?![0-9])|[1-9][0-9]{{0,2}}(?:[{THIN}"

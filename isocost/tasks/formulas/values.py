@@ -55,7 +55,7 @@ def tree_values(
                 None
                 if value is None
                 else [
-                    mpmath.nstr(part, 30, min_fixed=1, max_fixed=0)
+                    str(mpmath.nstr(part, 30, min_fixed=1, max_fixed=0))
                     for part in (value.real, value.imag)
                 ]
             )

@@ -28,6 +28,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import IO
 
 from isocost.tasks.isolation.walls import Missing, missing, room_command
 from isocost.tasks.isolation.wire import MOST_BYTES
@@ -191,8 +192,11 @@ class _Room:
                 bufsize=0,
                 **options,
             )
-        for pipe in (self._process.stdin, self._process.stdout):
-            os.set_blocking(pipe.fileno(), False)  # type: ignore[union-attr]
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None and stdout is not None, "both are pipes"
+        self._stdin, self._stdout = stdin, stdout
+        for pipe in (stdin, stdout):
+            os.set_blocking(pipe.fileno(), False)
 
     def __enter__(self) -> _Room:
         return self
@@ -210,9 +214,9 @@ class _Room:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
+        for pipe in (self._stdin, self._stdout):
             with contextlib.suppress(OSError):
-                pipe.close()  # type: ignore[union-attr]
+                pipe.close()
 
     def status(self) -> int:
         """The exit status of a sandbox that has ended or is about to."""
@@ -225,9 +229,9 @@ class _Room:
         """Send one frame."""
         left = memoryview(before + len(data).to_bytes(4, "big") + data)
         while left:
-            self._ready(self._process.stdin, selectors.EVENT_WRITE)
+            self._ready(self._stdin, selectors.EVENT_WRITE)
             try:
-                left = left[os.write(self._process.stdin.fileno(), left) :]  # type: ignore[union-attr]
+                left = left[os.write(self._stdin.fileno(), left) :]
             except BlockingIOError:
                 continue
             except OSError:
@@ -243,9 +247,9 @@ class _Room:
     def _read(self, size: int) -> bytes:
         pieces = bytearray()
         while len(pieces) < size:
-            self._ready(self._process.stdout, selectors.EVENT_READ)
+            self._ready(self._stdout, selectors.EVENT_READ)
             try:
-                piece = os.read(self._process.stdout.fileno(), min(size - len(pieces), 1 << 20))  # type: ignore[union-attr]
+                piece = os.read(self._stdout.fileno(), min(size - len(pieces), 1 << 20))
             except BlockingIOError:
                 continue
             if not piece:
@@ -253,9 +257,9 @@ class _Room:
             pieces += piece
         return bytes(pieces)
 
-    def _ready(self, pipe: object, event: int) -> None:
+    def _ready(self, pipe: IO[bytes], event: int) -> None:
         left = self.deadline - time.monotonic()
         with selectors.DefaultSelector() as selector:
-            selector.register(pipe, event)  # type: ignore[arg-type]
+            selector.register(pipe, event)
             if left <= 0 or not selector.select(left):
                 raise _OutOfTime

@@ -18,17 +18,21 @@ import types
 
 import wire
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import IO, Any
+
 CPU, MEMORY, FILE = (int(word) for word in sys.argv[1:4])
 
 
 class Objects:
     """Numbers for objects that cannot be transferred, and proxies for the other side's."""
 
-    def __init__(self, channel):
+    def __init__(self, channel: "tuple[IO[bytes], IO[bytes]]"):
         self.channel = channel
-        self.kept = {}
+        self.kept: dict[int, Any] = {}
 
-    def share(self, value):
+    def share(self, value: object) -> tuple[int, bool, str]:
         """Keep an object and number it."""
         if isinstance(value, Callback):
             raise TypeError("a function of the tests cannot be handed back")
@@ -36,17 +40,17 @@ class Objects:
         self.kept[number] = value
         return number, callable(value), type(value).__name__
 
-    def resolve(self, ref):
+    def resolve(self, ref: wire.Ref) -> "Any":
         """An object of the tests: one of their functions, or one of ours that comes back."""
         if ref.number < 0:
             return Callback(self, ref.number)
         return self.kept[ref.number]
 
-    def encode(self, value):
+    def encode(self, value: object) -> "Any":
         """A value for the judge."""
         return wire.encode(value, self.share)
 
-    def decode(self, data):
+    def decode(self, data: "Any") -> "Any":
         """A value from the judge."""
         return wire.decode(data, self.resolve)
 
@@ -54,10 +58,10 @@ class Objects:
 class Callback:
     """A function of the tests that was passed to the program."""
 
-    def __init__(self, objects, number):
+    def __init__(self, objects: Objects, number: int):
         self._objects, self._number = objects, number
 
-    def __call__(self, *args):
+    def __call__(self, *args: object) -> "Any":
         """Ask the tests' sandbox to call it."""
         objects = self._objects
         wire.write(
@@ -69,7 +73,7 @@ class Callback:
         return objects.decode(reply["ok"])
 
 
-def told(error):
+def as_data(error: BaseException) -> "dict[str, Any]":
     """An exception as data.
 
     Its nearest builtin type, its text, and the name of its own type.
@@ -85,20 +89,20 @@ def told(error):
     return {"raised": [kind.__name__, text, type(error).__name__[:80]]}
 
 
-def home(value):
+def home(value: object) -> str:
     """The top-level module that a function or class claims to belong to."""
     module = getattr(value, "__module__", None)
     return module.partition(".")[0] if isinstance(module, str) else ""
 
 
-def names(namespace, objects):
+def names(namespace: "dict[Any, Any]", objects: Objects) -> "dict[str, Any]":
     """What the program defines, for the tests.
 
     Functions and classes by number, plain data by value, imports by name.
     """
-    found = {}
+    found: dict[str, Any] = {}
     for name, value in list(namespace.items()):
-        if name.startswith("__") or not isinstance(name, str):
+        if not isinstance(name, str) or name.startswith("__"):
             continue
         if isinstance(value, types.ModuleType):
             found[name] = {"t": "module", "v": [value.__name__, None]}
@@ -112,7 +116,7 @@ def names(namespace, objects):
     return found
 
 
-def call(objects, request):
+def call(objects: Objects, request: "dict[str, Any]") -> "dict[str, Any]":
     """Serve one request of the tests."""
     target = objects.kept[request["ref"]]
     args, kwargs = objects.decode(request["args"]), objects.decode(request["kwargs"])
@@ -135,7 +139,7 @@ def call(objects, request):
     return {"ok": objects.encode(result), "after": after}
 
 
-def load(objects, source):
+def load(objects: Objects, source: str) -> "dict[str, Any]":
     """Run the program itself."""
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
@@ -143,7 +147,7 @@ def load(objects, source):
     return {"ok": None, "names": names(module.__dict__, objects)}
 
 
-def serve(objects, until_reply=False):
+def serve(objects: Objects, until_reply: bool = False) -> "Any":
     """Serve requests until there are no more, or until a question of the program is answered."""
     while True:
         request = wire.read(objects.channel[0])
@@ -157,7 +161,7 @@ def serve(objects, until_reply=False):
             )
             data = reply
         except BaseException as error:
-            data = told(error)
+            data = as_data(error)
         wire.write(objects.channel[1], data)
 
 

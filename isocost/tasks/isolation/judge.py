@@ -20,6 +20,11 @@ import types
 
 import wire
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import IO, Any
+
 CPU, MEMORY, FILE = (int(word) for word in sys.argv[1:4])
 
 
@@ -37,11 +42,11 @@ class CannotCross(BaseException):
 class Room:
     """The connection to the other sandbox."""
 
-    def __init__(self, channel):
+    def __init__(self, channel: "tuple[IO[bytes], IO[bytes]]"):
         self.channel = channel
-        self.shared = {}
+        self.shared: dict[int, Any] = {}
 
-    def ask(self, message):
+    def ask(self, message: "dict[str, Any]") -> "dict[str, Any]":
         """Send one question, and serve what the answer asks meanwhile."""
         wire.write(self.channel[1], message)
         while True:
@@ -54,12 +59,12 @@ class Room:
             wire.write(self.channel[1], self.called_back(reply))
         if "raised" in reply:
             kind, text, own = reply["raised"]
-            error = getattr(builtins, kind, None)
-            is_error = isinstance(error, type) and issubclass(error, Exception)
-            raise (error if is_error else Exception)(text if own == kind else f"{own}: {text}")
+            named = getattr(builtins, kind, None)
+            error = named if isinstance(named, type) and issubclass(named, Exception) else Exception
+            raise error(text if own == kind else f"{own}: {text}")
         return reply
 
-    def called_back(self, request):
+    def called_back(self, request: "dict[str, Any]") -> "dict[str, Any]":
         """The answer calls a function that the tests passed to it."""
         try:
             result = self.shared[request["callback"]](*self.decode(request["args"]))
@@ -70,7 +75,13 @@ class Room:
                 "raised": [name if hasattr(builtins, name) else "Exception", str(error)[:300], name]
             }
 
-    def do(self, what, number, args=(), kwargs=None):
+    def do(
+        self,
+        what: str,
+        number: int,
+        args: "Iterable[object]" = (),
+        kwargs: "dict[str, object] | None" = None,
+    ) -> "Any":
         """Ask the other sandbox to do something with one of its objects."""
         args = list(args)
         reply = self.ask(
@@ -86,7 +97,7 @@ class Room:
                 put_back(mine, now)
         return self.decode(reply["ok"])
 
-    def share(self, value):
+    def share(self, value: object) -> tuple[int, bool, str]:
         """Number a function of the tests, below zero.
 
         Nothing else of theirs can be passed.
@@ -101,20 +112,20 @@ class Room:
         self.shared[number] = value
         return number, True, "function"
 
-    def resolve(self, ref):
+    def resolve(self, ref: wire.Ref) -> "Remote":
         """A proxy for an object of the answer."""
         return Remote(self, ref.number, ref.callable, ref.kind)
 
-    def encode(self, value):
+    def encode(self, value: object) -> "Any":
         """A value for the answer."""
         return wire.encode(value, self.share)
 
-    def decode(self, data):
+    def decode(self, data: "Any") -> "Any":
         """A value from the answer."""
         return wire.decode(data, self.resolve)
 
 
-def put_back(mine, now):
+def put_back(mine: "Any", now: "Any"):
     """Make an argument what the function made of it."""
     if isinstance(mine, (list, bytearray)):
         mine[:] = now
@@ -126,7 +137,7 @@ def put_back(mine, now):
 class Remote:
     """An object of the answer, or one of its functions or classes."""
 
-    def __init__(self, room, number, can_be_called, kind):
+    def __init__(self, room: Room, number: int, can_be_called: bool, kind: str):
         for name, value in (
             ("_room", room),
             ("_number", number),
@@ -135,24 +146,24 @@ class Remote:
         ):
             object.__setattr__(self, name, value)
 
-    def _do(self, what, *args):
+    def _do(self, what: str, *args: object) -> "Any":
         return object.__getattribute__(self, "_room").do(
             what, object.__getattribute__(self, "_number"), args
         )
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: object, **kwargs: object) -> "Any":
         """Call it on the other side."""
         return object.__getattribute__(self, "_room").do(
             "call", object.__getattribute__(self, "_number"), args, kwargs
         )
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> "Any":
         return self._do("getattr", name)
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: object):
         self._do("setattr", name, value)
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         if not isinstance(other, Remote):
             return False
         return (
@@ -163,7 +174,7 @@ class Remote:
     def __hash__(self):
         return hash(object.__getattribute__(self, "_number"))
 
-    def __iter__(self):
+    def __iter__(self) -> "Any":
         iterator = self._do("__iter__")
         if not isinstance(iterator, Remote):
             return iter(iterator)
@@ -174,7 +185,7 @@ class Remote:
             else self
         )
 
-    def __contains__(self, item):
+    def __contains__(self, item: object) -> bool:
         return any(item == own for own in self)
 
     def __bool__(self):
@@ -186,26 +197,27 @@ class Remote:
         return True
 
 
-def _special(remote, name, *args):
+def _special(remote: Remote, name: str, *args: object) -> "Any":
     """A special method on the other side.
 
     A method that its type lacks is a TypeError, worded as by the interpreter.
     """
     try:
-        return remote._do(name, *args)
+        # Private, so that it hides no attribute of the answer's objects.
+        return remote._do(name, *args)  # pyright: ignore[reportPrivateUsage]
     except AttributeError as error:
         raise TypeError(str(error)) from None
 
 
-def _plain(name):
-    def ask(self, *args):
+def _plain(name: str):
+    def ask(self: Remote, *args: object) -> "Any":
         return _special(self, name, *args)
 
     return ask
 
 
-def _arithmetic(name):
-    def ask(self, *args):
+def _arithmetic(name: str):
+    def ask(self: Remote, *args: object) -> "Any":
         result = _special(self, name, *args)
         if not isinstance(result, Remote) and not all(isinstance(other, Remote) for other in args):
             raise TypeError("an object of the answer turned plain data into plain data")
@@ -214,8 +226,8 @@ def _arithmetic(name):
     return ask
 
 
-def _order(name):
-    def ask(self, other):
+def _order(name: str):
+    def ask(self: Remote, other: object) -> "Any":
         if not isinstance(other, Remote):
             raise TypeError("an object of the answer has no order with plain data")
         return _special(self, name, other)
@@ -263,12 +275,12 @@ for _name in ("lt", "le", "gt", "ge"):
     setattr(Remote, f"__{_name}__", _order(f"__{_name}__"))
 
 
-def namespace(room, names):
+def namespace(room: Room, names: "dict[str, Any]") -> "dict[str, Any]":
     """The namespace of the tests.
 
     The answer's names, except any that would redefine Python builtins.
     """
-    found = {"__name__": "__main__"}
+    found: dict[str, Any] = {"__name__": "__main__"}
     for name, data in names.items():
         if hasattr(builtins, name) or name.startswith("__"):
             continue
@@ -281,7 +293,7 @@ def namespace(room, names):
     return found
 
 
-def imported(module, attribute):
+def imported(module: str, attribute: "str | None") -> "Any":
     """Import here what the answer imported.
 
     From the standard library, not from the answer.
@@ -295,7 +307,7 @@ def imported(module, attribute):
         return None
 
 
-def verdict(room, program, tests):
+def verdict(room: Room, program: str, tests: str) -> dict[str, str]:
     """Run both.
 
     Returns:
@@ -316,7 +328,7 @@ def verdict(room, program, tests):
     return {"status": "passed", "detail": ""}
 
 
-def judged(channel):
+def judged(channel: "tuple[IO[bytes], IO[bytes]]"):
     """One verdict, in a forked process that ends with it."""
     for kind, value in (
         (resource.RLIMIT_CPU, CPU),

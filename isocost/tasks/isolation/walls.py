@@ -21,8 +21,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 HERE = Path(__file__).resolve().parent
 _NOBODY = 65534
@@ -46,6 +48,21 @@ _REFUSED = (
     "chroot", "mknod", "mknodat",
 )  # fmt: skip
 _NO_CHILDREN = ("clone", "fork", "vfork")
+
+
+class _Owner(TypedDict, total=False):
+    user: int
+    group: int
+    extra_groups: tuple[int, ...]
+
+
+class RoomOptions(_Owner):
+    """Options of ``Popen`` for a sandbox."""
+
+    pass_fds: tuple[int, ...]
+    env: dict[str, str]
+    cwd: str
+    start_new_session: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +125,9 @@ def interpreter() -> str:
 
 
 @contextlib.contextmanager
-def room_command(program: str, limits: tuple[int, int, int]):
+def room_command(
+    program: str, limits: tuple[int, int, int]
+) -> Iterator[tuple[list[str], RoomOptions]]:
     """The command that runs one of this folder's programs in a sandbox, with ``Popen`` options.
 
     Args:
@@ -194,7 +213,7 @@ def _walls() -> list[str]:
     ]
 
 
-def _owner() -> dict[str, object]:
+def _owner() -> _Owner:
     """The user of the sandbox; for root, another user if that user can read the interpreter.
 
     Inside, every user is nobody.

@@ -10,6 +10,12 @@ subclass of a plain type is transferred as the plain type: an overridden ``==`` 
 
 import json
 
+TYPE_CHECKING = False
+"""True for a type checker. Importing `typing` would delay the start of every sandbox."""
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import IO, Any
+
 MOST_BYTES = 16 << 20
 """Maximum frame length. A longer frame ends the program that sent it."""
 
@@ -23,20 +29,20 @@ class Ref:
         kind: name of its type.
     """
 
-    def __init__(self, number, callable, kind):
+    def __init__(self, number: int, callable: bool, kind: str):
         self.number = number
         self.callable = callable
         self.kind = kind
 
 
-def write(stream, message):
+def write(stream: "IO[bytes]", message: object):
     """Send one frame."""
     data = json.dumps(message).encode()
     stream.write(len(data).to_bytes(4, "big") + data)
     stream.flush()
 
 
-def read(stream):
+def read(stream: "IO[bytes]") -> "Any":
     """The next frame; EOFError if the other side is gone."""
     head = stream.read(4)
     if len(head) < 4:
@@ -45,7 +51,9 @@ def read(stream):
     return json.loads(data)
 
 
-def encode(value, share):  # noqa: C901 - one branch for each type, and their order is the defence
+def encode(  # noqa: C901 - one branch for each type, and their order is the defence
+    value: "Any", share: "Callable[[Any], tuple[int, bool, str]]"
+) -> "Any":
     """A value as JSON data.
 
     ``share(value)`` numbers objects that are not plain data and returns (number, callable, kind).
@@ -69,9 +77,10 @@ def encode(value, share):  # noqa: C901 - one branch for each type, and their or
             for key in dict.__iter__(value)
         ]
         return {"t": "dict", "v": pairs}
-    for name, one in (("set", set), ("frozenset", frozenset)):
-        if isinstance(value, one):
-            return {"t": name, "v": [encode(item, share) for item in one.__iter__(value)]}
+    if isinstance(value, set):
+        return {"t": "set", "v": [encode(item, share) for item in set.__iter__(value)]}
+    if isinstance(value, frozenset):
+        return {"t": "frozenset", "v": [encode(item, share) for item in frozenset.__iter__(value)]}
     if isinstance(value, (bytes, bytearray)):
         return {
             "t": "bytearray" if isinstance(value, bytearray) else "bytes",
@@ -99,7 +108,7 @@ def encode(value, share):  # noqa: C901 - one branch for each type, and their or
     return {"t": "ref", "v": [number, bool(can_be_called), str(name)[:80]]}
 
 
-def decode(data, resolve):
+def decode(data: "Any", resolve: "Callable[[Ref], Any]") -> "Any":
     """JSON data as a value; ``resolve(Ref)`` gives the proxy for an object of the other sandbox."""
     if not isinstance(data, dict):
         return data

@@ -19,7 +19,7 @@ from escapes import ALL, TESTS
 from programs import DOUBLE, HONEST, NOT_RIGHT
 
 from isocost.tasks import grade_text
-from isocost.tasks.isolation import SWITCH, Limits, missing, run_isolated, walls
+from isocost.tasks.isolation import SWITCH, Limits, Outcome, missing, run_isolated, walls
 from isocost.tasks.registry import verifier_of
 
 pytestmark = pytest.mark.slow
@@ -241,3 +241,8 @@ def test_tests_must_be_python():
     code = verifier_of("code")
     assert code.check_reference("assert f()") is None
     assert "not Python" in code.check_reference("assert (")
+
+
+def test_names_of_the_answer_that_are_not_text_are_not_seen(rooms):
+    odd = DOUBLE + "\nglobals()[1] = 2"
+    assert run_isolated(odd, "assert f(2) == 4", LIMITS) == Outcome("passed")
