@@ -17,7 +17,7 @@ from isocost.build import refresh
 from isocost.build.slices import Ledger
 from isocost.errors import IsocostError
 
-_RAW = ("raw_generations", "raw_telemetry", "raw_imports")
+_RAW = ("raw_generations", "raw_answers", "raw_telemetry", "raw_imports")
 
 
 @dg.multi_asset(

@@ -18,13 +18,14 @@ import isocost
 from assets.partitions import sessions
 from assets.resources import StoreResource
 from assets.specs import Result, result, table_spec
+from isocost.bank.layout import FOLDERS
 from isocost.bank.reader import read_manifests
 from isocost.build import refresh
 from isocost.intake import EngineSession, source_of
 from isocost.store import Store
 
 MEASUREMENT_POOL = "measurement"
-_TABLES = ("raw_generations", "raw_steps", "raw_telemetry")
+_TABLES = tuple(FOLDERS)
 
 
 @dg.multi_asset(

@@ -8,13 +8,13 @@ from __future__ import annotations
 import dagster as dg
 
 from assets.resources import MAKES_ROOT
+from isocost.bank.layout import FOLDERS
 
 _CORE_AND_DOWN = dg.AssetSelection.groups("core", "out", "publish")
 
 sweep_job = dg.define_asset_job(
     "sweep",
-    selection=dg.AssetSelection.assets("raw_generations", "raw_steps", "raw_telemetry")
-    | _CORE_AND_DOWN,
+    selection=dg.AssetSelection.assets(*FOLDERS) | _CORE_AND_DOWN,
     description=(
         "One engine session from generation to the published tables. Samples already banked are not"
         " generated again."

@@ -24,5 +24,6 @@ class DeviceTime(CostAxis):
             "s",
         ),
     )
+    is_of_calls = True
     is_of_machine = True
     is_cost_of_pass = True

@@ -36,6 +36,7 @@ class Energy(CostAxis):
             over_calls="first",
         ),
     )
+    is_of_calls = True
     method = "energy_method"
     needs_method = True
     outcome_method = Field(

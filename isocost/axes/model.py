@@ -213,7 +213,7 @@ class CostAxis:
         cut: the cost of a sample that is cut.
         fields: columns that it adds to core_samples, its own first; empty if it counts an existing
             column.
-        is_of_calls: whether core_calls has its own column, too.
+        is_of_calls: whether core_calls has its fields, too.
         needs_cards: cards without which it cannot be computed: model, device, price.
         needs_columns: columns of calls that ``compute`` reads; if one is NULL, so is the cost.
         method: column of core_samples with the method of a value; values with different methods are

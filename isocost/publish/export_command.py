@@ -81,12 +81,14 @@ def output_texts(store: Store) -> pl.DataFrame:
     import polars as pl
 
     from isocost.intake import ImportedSource, sources
+    from isocost.tables.core.answers import TEXT_COLUMNS, sample_texts
     from isocost.tables.core.imports import imported_texts
 
-    wanted = ("sample_id", "call_index", "is_used", "output_text")
-    calls = store.read("core_calls", columns=wanted).filter(pl.col("is_used"))
-    last = calls.sort("sample_id", "call_index").unique("sample_id", keep="last")
-    found = [last.select("sample_id", "output_text")]
+    texts = sample_texts(
+        store.read("core_calls", columns=TEXT_COLUMNS["core_calls"]),
+        store.read("core_answers", columns=TEXT_COLUMNS["core_answers"]),
+    )
+    found = [texts.select("sample_id", "output_text")]
     found += [
         imported_texts(source.raw("raw_imports"), verifier=source.verifier)
         for source in sources(store)

@@ -50,18 +50,17 @@ def derive_responses(rows: Rows | Store) -> Frames:
 
     Correct against wrong responses of one point. Texts are most of the bank, so each is read once.
     """
+    from isocost.tables.core.answers import TEXT_COLUMNS, sample_texts
     from isocost.tables.items.responses import build_response_features
 
-    wanted = ("sample_id", "session_id", "call_index", "is_used", "output_text")
     samples = rows.read("core_samples")
-    used = (
-        rows.read("core_calls", columns=wanted)
-        .filter(pl.col("is_used"))
-        # For a sample in two sessions, the text of the copy that counts.
-        .join(samples.select("sample_id", "session_id"), on=["sample_id", "session_id"], how="semi")
-        .sort("sample_id", "call_index")
+    found = sample_texts(
+        rows.read("core_calls", columns=TEXT_COLUMNS["core_calls"]),
+        rows.read("core_answers", columns=TEXT_COLUMNS["core_answers"]),
     )
-    texts = used.unique("sample_id", keep="last", maintain_order=True)
+    # For a sample in two sessions, the text of the copy that counts.
+    own = samples.select("sample_id", "session_id")
+    texts = found.join(own, on=["sample_id", "session_id"], how="semi").sort("sample_id")
     texts = texts.select("sample_id", "output_text")
     return {"out_response_features": build_response_features(samples, texts)}
 
@@ -108,7 +107,7 @@ RULES = (
         "items",
         "point",
         ("out_response_features",),
-        ("core_samples", "core_calls"),
+        ("core_samples", "core_calls", "core_answers"),
         derive_responses,
     ),
 )

@@ -320,6 +320,7 @@ ANSWERS = Table(
         Column("is_final", "bool", "Whether the method returned with it.", nullable=False),
         Column("budget", "float64", "What was spent, in budget_unit; NULL without one."),
         Column("budget_unit", "string", "Unit of the budget, e.g. rounds; NULL without one."),
+        Column("output_text", "string", "Text that was graded; NULL if there is no answer."),
         *(
             _OF_SAMPLE[name]
             for name in (
@@ -416,7 +417,9 @@ CALLS = Table(
         Column("prompt_hash", "string", "Hash of the messages sent."),
         *_SHARES,
         *_TIMES,
-        *axis_columns(axis.fields[0] for axis in all_axes().values() if axis.is_of_calls),
+        *axis_columns(
+            field for axis in all_axes().values() if axis.is_of_calls for field in axis.fields
+        ),
         columns.NUM_PREEMPTIONS,
     ),
 )

@@ -27,6 +27,11 @@ from isocost.tables.core.traces import VERIFY
 SAMPLE = "sample"
 UNFINISHED, NOT_NEEDED, SUPERSEDED = "unfinished", "not_needed", "superseded"
 _CALL = ("sample_id", "call_index", "attempt")
+TEXT_COLUMNS = {
+    "core_calls": ("sample_id", "session_id", "call_index", "role", "is_used", "output_text"),
+    "core_answers": ("sample_id", "session_id", "is_final", "output_text"),
+}
+"""What `sample_texts` reads of each table."""
 _TIMES = ("queue_s", "prefill_s", "decode_s")
 _BY_LENGTH = (
     "logprob_sum",
@@ -108,6 +113,28 @@ def mark_used(calls: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
     return joined.with_columns(
         (is_made & is_needed).alias("is_used"), reason.alias("not_used_reason")
     ).drop("made_attempts", "needed")
+
+
+def sample_texts(calls: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
+    """The text that was graded, one row per sample and session.
+
+    Args:
+        calls: core_calls: sample_id, session_id, call_index, role, is_used, output_text.
+        answers: core_answers: sample_id, session_id, is_final, output_text.
+
+    Returns:
+        Columns sample_id, session_id and output_text.
+    """
+    names = ("sample_id", "session_id", "output_text")
+    of_method = answers.filter("is_final").select(names)
+    last = (
+        calls.filter("is_used", pl.col("role") != VERIFY)
+        .join(of_method, on=["sample_id", "session_id"], how="anti")
+        .sort("sample_id", "session_id", "call_index")
+        .unique(["sample_id", "session_id"], keep="last", maintain_order=True)
+        .select(names)
+    )
+    return pl.concat([last, of_method])
 
 
 def answer_calls(calls: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""docs/extending/methods.md, followed to the letter, up to the banked calls and answers."""
+"""docs/extending/methods.md, followed to the letter, up to the published tables."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from scripted import ScriptedEngine
 
 from isocost.bank.reader import read_raw
 from isocost.bank.verify import verify_bank
+from isocost.build import refresh
 from isocost.capabilities import ENGINES
 from isocost.errors import IsocostError
 from isocost.methods import METHODS
 from isocost.payload.loop import Stop
 from isocost.payload.progress import Reporter
 from isocost.payload.session import generate
+from isocost.store import Store
 from isocost.sweep import plan_sessions, sweep_from_text
 
 PAGE = "methods.md"
@@ -43,6 +45,36 @@ def test_a_sweep_may_name_it_from_then_on(add, blocks):
     assert len({planned.point.point_id for planned in session.points}) == 3
     with pytest.raises(IsocostError, match="method step_back has no parameter 'questions'"):
         sweep_from_text(SWEEP + line.replace("question:", "questions:"))
+
+
+@pytest.mark.slow
+def test_its_samples_are_in_the_published_tables(add, blocks, tmp_path, monkeypatch):
+    add(PAGE, METHODS)
+    monkeypatch.setattr(ENGINES, "_items", ENGINES.all() | {"openai": ScriptedEngine})
+    monkeypatch.setattr(
+        ScriptedEngine, "reply", lambda r: "add them" if len(r.messages) == 1 else "It is 3"
+    )
+    [session] = plan_sessions(sweep_from_text(SWEEP + blocks(PAGE, "yaml")[0]))
+    store = Store(tmp_path / "data")
+    with Reporter() as reporter:
+        generate(session, str(store.lake), reporter=reporter, stop=Stop())
+    refresh.curate_session(store, session.session_id)
+    for step in ("strategies", "costs"):
+        refresh.derive(store, step)
+    refresh.publish_warehouse(store)
+    with duckdb.connect(str(store.root / "warehouse.duckdb"), read_only=True) as warehouse:
+        points = "SELECT method, count(*) FROM core_points GROUP BY ALL ORDER BY ALL"
+        assert warehouse.execute(points).fetchall() == [("sample", 1), ("step_back", 2)]
+        accuracy = (
+            "SELECT DISTINCT accuracy, n_samples FROM out_strategy_outcomes JOIN core_points USING "
+            "(point_id) WHERE method = 'step_back' AND strategy = 'pass_at_k' AND budget = 1"
+        )
+        assert warehouse.execute(accuracy).fetchall() == [(0.5, 4)]
+        calls = (
+            "SELECT DISTINCT role, calls_per_problem, n_role_calls FROM out_method_calls "
+            "WHERE method = 'step_back' ORDER BY ALL"
+        )
+        assert len(warehouse.execute(calls).fetchall()) == 2
 
 
 @pytest.mark.slow

@@ -23,8 +23,9 @@ from isocost.payload.progress import Reporter
 from isocost.payload.session import generate
 from isocost.schema.frames import faults
 from isocost.sweep.models import MethodSpec
-from isocost.tables.core.answers import cut_cost
+from isocost.tables.core.answers import cut_cost, sample_texts
 from isocost.tables.core.samples import build_core
+from isocost.tables.costs.method_calls import build_method_calls
 from isocost.tables.outcomes.outcomes import build_outcomes
 
 
@@ -211,3 +212,54 @@ def test_a_call_cut_at_its_end_costs_as_much_as_the_whole_call(name):
     row |= {"output_tokens": 12, "kept_tokens": 12} if axis.column == "output_tokens" else {}
     found = pl.DataFrame([row]).select(cut_cost(axis).alias("cost"))["cost"][0]
     assert found is None or found == pytest.approx(12.0)
+
+
+def test_calls_by_role_say_where_the_compute_went(tmp_path, engine):
+    frames = core(tmp_path)
+    found = build_method_calls(
+        frames["core_calls"], frames["core_samples"], frames["core_points"]
+    ).sort("role")
+    assert faults(found, "out_method_calls") == []
+    assert found["role"].to_list() == ["revise", "solve", "verify"]
+    assert found["n_role_calls"].to_list() == [32, 8, 8]
+    assert found["calls_per_problem"].to_list() == [4.0, 1.0, 1.0]
+    assert found["output_tokens_per_problem"].to_list() == [28.0, 7.0, 1.0]
+    assert found["output_tokens_ratio"].to_list() == pytest.approx([28 / 36, 7 / 36, 1 / 36])
+    assert found["cached_ratio"].to_list() == [0.0] * 3
+    assert found["latency_s_per_problem"].to_list() == [2 + 3 + 4 + 5 + 4 * 0.5, 1.5, 6.5]
+    assert found["energy_j_per_problem"].null_count() == 3
+    invalid = frames["core_samples"].with_columns(
+        pl.when(pl.int_range(pl.len()) == 0).then(False).otherwise("is_valid").alias("is_valid")
+    )
+    fewer = build_method_calls(frames["core_calls"], invalid, frames["core_points"])
+    assert fewer["n_samples"].unique().to_list() == [7] and fewer["n_role_calls"].sum() == 42
+    assert fewer.sort("role")["calls_per_problem"].to_list() == [4.0, 1.0, 1.0]
+
+
+def test_a_role_that_only_some_samples_have_is_a_mean_over_all(tmp_path, engine):
+    frames = core(tmp_path)
+    one = frames["core_samples"]["sample_id"][0]
+    calls = frames["core_calls"].filter((pl.col("role") != "verify") | (pl.col("sample_id") == one))
+    found = build_method_calls(calls, frames["core_samples"], frames["core_points"])
+    verify = found.filter(role="verify")
+    assert verify["calls_per_problem"].to_list() == [1 / 8] and verify["n_problems"][0] == 4
+    unknown = calls.with_columns(
+        pl.when(pl.col("role") != "verify").then("output_tokens").alias("output_tokens")
+    )
+    found = build_method_calls(unknown, frames["core_samples"], frames["core_points"])
+    assert found.filter(role="verify")["output_tokens_per_problem"].to_list() == [None]
+    assert found["output_tokens_ratio"].null_count() == found.height
+
+
+def test_the_text_of_a_sample_is_the_one_that_was_graded(tmp_path, engine):
+    frames = core(tmp_path)
+    texts = sample_texts(frames["core_calls"], frames["core_answers"])
+    assert texts["sample_id"].n_unique() == texts.height == 8
+    graded = frames["core_samples"].join(texts, on=["sample_id", "session_id"])
+    assert graded.height == 8
+    for row in graded.iter_rows(named=True):  # not that of the verification, which came last
+        assert row["output_text"].endswith(row["answer"])
+    without = sample_texts(frames["core_calls"], frames["core_answers"].clear())
+    assert without.sort("sample_id")["output_text"].to_list() == (
+        texts.sort("sample_id")["output_text"].to_list()
+    )
