@@ -1,4 +1,4 @@
-"""A server on loopback that misbehaves as it is told, for tests.
+"""A server on loopback that misbehaves as requested, for tests.
 
 Raw sockets: no library keeps it from anything.
 """

@@ -66,7 +66,7 @@ def refreshed(repo: Path, root: Path, seed: int = 1, threads: int = 1) -> dict[s
 
 
 def killed_after(repo: Path, root: Path, line: str) -> None:
-    """Refreshes until a line is told, then kills the process."""
+    """Refreshes until a line is printed, then kills the process."""
     process = subprocess.Popen(command(root), cwd=repo, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert any(printed.split()[0] == line for printed in process.stdout)

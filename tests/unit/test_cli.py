@@ -317,7 +317,7 @@ def test_the_command_of_another_checkout_says_whose_code_runs(
 ) -> None:
     """An environment that was made for one checkout, used in another.
 
-    What runs is told, on stderr and once.
+    What runs is reported, on stderr and once.
     """
     (tmp_path / "isocost").mkdir()
     for name in ("pyproject.toml", "isocost/cli.py"):

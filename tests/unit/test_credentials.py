@@ -1,6 +1,6 @@
 """Keys and passwords.
 
-Refused in a sweep by file, line and key, never shown, and struck out of what is told.
+Refused in a sweep by file, line and key, never shown, and struck out of what is reported.
 """
 
 from __future__ import annotations

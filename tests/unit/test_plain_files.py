@@ -1,4 +1,4 @@
-"""Whatever lies where a small file is expected is told at once, as a mistake of that file."""
+"""Whatever lies where a small file is expected is reported at once, as a mistake of that file."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """isocost.yaml and the replay of a sweep.
 
-What is asked for is replayed, what is misspelt is told, what changed is built again.
+What is asked for is replayed, what is misspelt is reported, what changed is built again.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 smaller publication.
 
 Positions are drawn; every test prints nothing and asserts for each draw that what was read is what
-was written, or that a person was told.
+was written, or that a person was informed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An import that lies in the lake while its source's index does not name it is told, not passed
+"""An import that lies in the lake while its source's index does not name it is reported, not passed
 over.
 """
 

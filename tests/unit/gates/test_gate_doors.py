@@ -1,4 +1,4 @@
-"""What the gate refuses not used in derived tables and is told, by name, whichever door is used."""
+"""What the gate refuses is not used in derived tables and is reported, by name, whichever door is used."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ ABSURD = st.sampled_from(
 
 COUNTS = ("k", "p", "n", "r", "c")
 # Half a token is a value of another kind, a time in milliseconds a unit that was not named: both
-# are told as mistakes of the mapping.
+# are reported as mistakes of the mapping.
 CHANGE = st.tuples(st.integers(0, 5), st.sampled_from(NUMBERS), ABSURD).filter(
     lambda change: (
         not (change[1] in COUNTS and change[2] == -0.5)

@@ -47,7 +47,7 @@ def line(document: int = 0, **more: Any) -> dict[str, Any]:
 def run(
     folder: Path, lines: list[dict[str, Any]], stated: dict[str, Any] | None = None, task: str = "t"
 ) -> Path:
-    """A folder with one run; told is merged into its results file."""
+    """A folder with one run; stated is merged into its results file."""
     folder.mkdir(parents=True, exist_ok=True)
     document = {
         "results": {task: {"exact_match,none": 1.0}},
@@ -144,7 +144,7 @@ class TestCases:
     ) -> None:
         raw, samples, _ = banked("lm_eval", shared_cases / "lm_loglik", tmp_path, metric=metric)
         assert labels(raw) == right and samples["is_valid"].all()
-        # The likelihoods of these files contradict some verdicts: no option is told then.
+        # The likelihoods of these files contradict some verdicts: no option is reported then.
         assert set(raw.filter(record_kind="sample")["answer"]) <= {"a", None}
 
     def test_both_lines_of_a_document_without_filter_names(

@@ -1,6 +1,6 @@
 """Runs in imports.
 
-Further runs are further samples, one run told twice is one, and the order of the imports changes
+Further runs are further samples, one run given twice is one, and the order of the imports changes
 nothing.
 """
 

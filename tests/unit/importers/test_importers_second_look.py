@@ -1,6 +1,6 @@
 """What the second look at the importers found.
 
-A file told twice, replaced lines, metrics of several samples, noise, empty completions.
+A file given twice, replaced lines, metrics of several samples, noise, empty completions.
 """
 
 from __future__ import annotations

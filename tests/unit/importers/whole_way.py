@@ -17,7 +17,7 @@ from isocost.tables.core.imports import build_imported_core
 def banked(
     name: str, path: Path, lake: Path, **options: Any
 ) -> tuple[pl.DataFrame, pl.DataFrame, tuple[str, ...]]:
-    """Raw rows in their order, core samples, and what was told.
+    """Raw rows in their order, core samples, and the notes.
 
     What a file does not say is unknown.
     """

@@ -1,6 +1,6 @@
 """What people read with SQL.
 
-Rows that are told apart by their names, one row a configuration, samples counted once.
+Rows that are distinguished by their names, one row a configuration, samples counted once.
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ def test_online_replay_against_every_order_walked_token_by_token(keep):
 def test_records_say_where_any_threshold_stops_a_trace(trace, window, threshold):
     """Against looking at every window.
 
-    The first full one below the threshold ends with the token told.
+    The first full one below the threshold ends with the token reported.
     """
     at, low = confidence_records(trace, window)
     first = next(

@@ -173,7 +173,7 @@ def assert_problems(name: str, row: dict, found: dict, is_chain: bool) -> None:
     if (needs & set(SCORES) or "verdicts" in needs) and not is_chain and not is_left_out:
         assert (accuracy, reason in NO_SCORE) == (None, True)
     elif needs & set(SCORES) and is_chain:
-        # An answer without a score is never accepted: it is passed on, and told.
+        # An answer without a score is never accepted: it is passed on, and reported.
         assert accuracy == pytest.approx(0.5)
         assert row["n_samples_unscored"] == SAMPLES
     elif not is_left_out:

@@ -118,10 +118,7 @@ def test_both_ends_of_the_range_are_shown_and_one_can_be_chosen(tmp_path: Path) 
 def test_a_failed_attempt_that_was_made_again_is_at_neither_end(
     tmp_path_factory: pytest.TempPathFactory, reported: list[tuple[bool, bool]]
 ) -> None:
-    """told.
-
-    Of each problem, whether its first try failed, and whether the try that counts is right.
-    """
+    """Each problem with whether its first try failed, and whether the try that counts is right."""
     folder = tmp_path_factory.mktemp("again")
     store, path, mapping = Store(folder / "data"), folder / "t.jsonl", folder / "m.yaml"
     mapping.write_text(

@@ -1,4 +1,4 @@
-"""Problems are the same on every machine, each once, and a wrong task is told with its key."""
+"""Problems are the same on every machine, each once, and a wrong task is reported with its key."""
 
 from __future__ import annotations
 

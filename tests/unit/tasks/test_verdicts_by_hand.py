@@ -66,7 +66,7 @@ def test_verdicts_by_hand_on_programs_come_out(monkeypatch):
 
 @pytest.mark.parametrize("verifier", ["numeric", "multiple_choice", "exact"])
 def test_an_answer_after_thoughts_that_say_something_else_keeps_its_verdict(verifier):
-    """Rows without marks of their own, told behind finished thoughts, and inside thoughts that
+    """Rows without marks of their own, put behind finished thoughts, and inside thoughts that
     never end.
     """
     for row in rows_of(verifier):
