@@ -26,6 +26,7 @@ def derive_method_calls(rows: Rows | Store) -> Frames:
             "is_used",
             "not_used_reason",
             "energy_method",
+            "energy_unknown_reason",
             "prompt_tokens",
             "cached_tokens",
             "output_tokens",

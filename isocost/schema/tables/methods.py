@@ -78,6 +78,11 @@ METHOD_CALLS = Table(
             "string",
             "Method of the calls' energy; NULL if unknown or mixed.",
         ),
+        Column(
+            "energy_unknown_reason",
+            "string",
+            "Why energy_j_per_problem is NULL; NULL if it is known.",
+        ),
     ),
 )
 

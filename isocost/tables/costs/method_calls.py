@@ -18,6 +18,7 @@ _SUMS = {
     "device_s": "device_s_per_problem",
     "energy_j": "energy_j_per_problem",
 }
+UNLIKE = "values from different methods are not added up"
 _POINT = ["task", "model_variant", "prompt", "point_id", "method"]
 
 
@@ -43,21 +44,27 @@ def build_method_calls(
         "session_id",
         "role",
         "energy_method",
+        "energy_unknown_reason",
         *(pl.col(name).cast(pl.Float64) for name in _SUMS),
     )
-    whole = valid.join(mine, on=["sample_id", "session_id"])
+    # In one order, so that sums of floats are the same in every build.
+    whole = valid.join(mine.with_row_index("call"), on=["sample_id", "session_id"]).sort(
+        "point_id", "problem_id", "sample_id", "call"
+    )
     if whole.is_empty():
         return empty("out_method_calls")
     found = _means(whole, valid).join(_facts(whole), on=[*_POINT, "role"], nulls_equal=True)
     total = pl.col("output_tokens_per_problem").sum().over("point_id")
     unknown = pl.col("output_tokens_per_problem").null_count().over("point_id") > 0
+    is_known = pl.col("energy_method").is_not_null() & pl.col("energy_j_per_problem").is_not_null()
+    reason = pl.when(~is_known).then(pl.coalesce("energy_unknown_reason", pl.lit(UNLIKE)))
     shared = found.with_columns(
+        reason.alias("energy_unknown_reason"),
         pl.when(~unknown & (total > 0))
         .then(pl.col("output_tokens_per_problem") / total)
         .alias("output_tokens_ratio"),
-        pl.when(pl.col("energy_method").is_not_null())
-        .then("energy_j_per_problem")
-        .alias("energy_j_per_problem"),
+        pl.when(is_known).then("energy_j_per_problem").alias("energy_j_per_problem"),
+        pl.when(is_known).then("energy_method").alias("energy_method"),
     )
     return conform(shared.drop("cached_tokens"), "out_method_calls")
 
@@ -68,7 +75,7 @@ def _means(whole: pl.DataFrame, valid: pl.DataFrame) -> pl.DataFrame:
         pl.when(pl.col(name).null_count() == 0).then(pl.col(name).sum()).alias(name)
         for name in _SUMS
     ]
-    per_problem = whole.group_by([*_POINT, "role", "problem_id"]).agg(
+    per_problem = whole.group_by([*_POINT, "role", "problem_id"], maintain_order=True).agg(
         pl.len().cast(pl.Float64).alias("calls"), *known
     )
     drawn = valid.group_by("point_id", "problem_id").agg(pl.len().alias("drawn"))
@@ -76,10 +83,15 @@ def _means(whole: pl.DataFrame, valid: pl.DataFrame) -> pl.DataFrame:
         pl.len().cast(pl.Int32).alias("n_problems"),
         pl.col("drawn").sum().cast(pl.Int64).alias("n_samples"),
     )
-    joined = per_problem.join(drawn, on=["point_id", "problem_id"]).join(held, on="point_id")
+    joined = (
+        per_problem.join(drawn, on=["point_id", "problem_id"])
+        .join(held, on="point_id")
+        .sort("point_id", "role", "problem_id")
+    )
     sums = {"calls": "calls_per_problem"} | _SUMS
     # A problem whose samples have no call of the role adds nothing, and is counted.
-    return joined.group_by([*_POINT, "role", "n_problems", "n_samples"]).agg(
+    groups = joined.group_by([*_POINT, "role", "n_problems", "n_samples"], maintain_order=True)
+    return groups.agg(
         pl.when(pl.col(name).null_count() == 0)
         .then((pl.col(name) / pl.col("drawn")).sum() / pl.col("n_problems").first())
         .alias(column)
@@ -91,10 +103,11 @@ def _facts(whole: pl.DataFrame) -> pl.DataFrame:
     """Counts of calls, the share of cached tokens, and the one method of the energy."""
     both = pl.col("cached_tokens").null_count() + pl.col("prompt_tokens").null_count() == 0
     method = pl.col("energy_method").drop_nulls()
-    return whole.group_by([*_POINT, "role"]).agg(
+    return whole.group_by([*_POINT, "role"], maintain_order=True).agg(
         pl.len().cast(pl.Int64).alias("n_role_calls"),
         pl.when(both & (pl.col("prompt_tokens").sum() > 0))
         .then(pl.col("cached_tokens").sum() / pl.col("prompt_tokens").sum())
         .alias("cached_ratio"),
         pl.when(method.n_unique() == 1).then(method.first()).alias("energy_method"),
+        pl.col("energy_unknown_reason").drop_nulls().sort().first(),
     )
