@@ -16,6 +16,7 @@ from isocost.methods.base import (
     Method,
     Reply,
     Steps,
+    judged,
     method_of,
 )
 
@@ -28,5 +29,6 @@ __all__ = [
     "Method",
     "Reply",
     "Steps",
+    "judged",
     "method_of",
 ]

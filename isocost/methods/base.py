@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Protocol
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from isocost.errors import IsocostError
 from isocost.registry import Registry, did_you_mean
@@ -28,6 +28,13 @@ Message = Mapping[str, str]
 MOST_CALLS = 1000
 """Calls of one sample, unless the method states its own limit: more are taken for a loop without
 end."""
+
+
+# A method is other people's code: what it asks and answers is judged where it enters (`judged`).
+_JUDGED = ConfigDict(strict=True, revalidate_instances="always")
+_Index = Annotated[int, Field(ge=0, lt=2**31)]
+_Tokens = Annotated[int, Field(ge=1, lt=2**31)]
+_Word = Annotated[str, Field(min_length=1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +57,17 @@ class Call:
             and the text of the most probable one; one token is generated.
     """
 
-    messages: tuple[Message, ...]
-    role: str = "solve"
-    parent: int | None = None
-    prefix: tuple[int, ...] = ()
+    __pydantic_config__ = _JUDGED
+
+    messages: Annotated[tuple[Message, ...], Field(min_length=1)]
+    role: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")] = "solve"
+    parent: _Index | None = None
+    prefix: tuple[_Index, ...] = ()
     continuation: str = ""
-    max_tokens: int | None = None
-    temperature: float | None = None
-    stop: tuple[str, ...] = ()
-    choices: tuple[str, ...] = ()
+    max_tokens: _Tokens | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    stop: tuple[_Word, ...] = ()
+    choices: tuple[_Word, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +116,37 @@ class Answer:
         is_whole: whether the text ended by itself; None leaves that to the call that holds it.
     """
 
+    __pydantic_config__ = _JUDGED
+
     text: str
-    call: int
-    budget: float | None = None
-    calls: Sequence[int] | None = None
-    cuts: Mapping[int, int] | None = None
+    call: _Index
+    budget: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    calls: Sequence[_Index] | None = None
+    cuts: Mapping[_Index, _Tokens] | None = None
     is_whole: bool | None = None
+
+
+_CALL, _ANSWER = TypeAdapter(Call), TypeAdapter(Answer)
+
+
+def judged(value: object) -> Call | Answer:
+    """A call or an answer whose fields have the types and ranges that are declared.
+
+    Raises:
+        TypeError: it is neither.
+        ValueError: a field is not what it must be.
+    """
+    try:
+        if isinstance(value, Call):
+            return _CALL.validate_python(value)
+        if isinstance(value, Answer):
+            return _ANSWER.validate_python(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        what = type(value).__name__.lower()
+        raise ValueError(f"the {what}'s {key} is refused: {first['msg']}") from None
+    raise TypeError(f"{type(value).__name__} is neither a call nor an answer")
 
 
 class AnswerOf(Protocol):
