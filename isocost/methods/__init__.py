@@ -16,6 +16,7 @@ from isocost.methods.base import (
     Method,
     Reply,
     Steps,
+    check_engine,
     judged,
     method_of,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "Method",
     "Reply",
     "Steps",
+    "check_engine",
     "judged",
     "method_of",
 ]

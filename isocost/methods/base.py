@@ -16,13 +16,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from isocost.capabilities import NEEDS, capabilities_of
 from isocost.errors import IsocostError
 from isocost.registry import Registry, did_you_mean
 
+M = TypeVar("M", bound=BaseModel)
 Message = Mapping[str, str]
 
 MOST_CALLS = 1000
@@ -237,18 +239,36 @@ def method_of(name: str, parameters: Mapping[str, Any], *, where: str = "method"
     Raises:
         IsocostError: there is no such method, it has no such parameter, or a value is not allowed.
     """
-    kind = METHODS.get(name, where=where)
+    return with_parameters(METHODS.get(name, where=where), "method", name, parameters, where)
+
+
+def with_parameters(
+    kind: type[M], what: str, name: str, parameters: Mapping[str, Any], where: str
+) -> M:
+    """A method or scorer with parameters as a file states them.
+
+    Args:
+        kind: its class.
+        what: "method" or "scorer", for messages.
+        name: its name.
+        parameters: those stated; YAML and JSON have lists where the class has tuples.
+        where: place of the parameters, for messages.
+
+    Raises:
+        IsocostError: it has no such parameter, or a value is not allowed.
+    """
     unknown = sorted(parameters.keys() - kind.model_fields.keys())
     if unknown:
         raise IsocostError(
-            f"method {name} has no parameter {unknown[0]!r}",
+            f"{what} {name} has no parameter {unknown[0]!r}",
             where=f"{where}.{unknown[0]}",
             remedy=did_you_mean(unknown[0], kind.model_fields, kind="parameters")
             if kind.model_fields
             else "It has no parameters.",
         )
+    given = {key: tuple(v) if isinstance(v, list) else v for key, v in parameters.items()}
     try:
-        return kind.model_validate(_as_tuples(parameters))
+        return kind.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join([where, *(str(part) for part in first["loc"])])
@@ -256,13 +276,21 @@ def method_of(name: str, parameters: Mapping[str, Any], *, where: str = "method"
         raise IsocostError(
             f"{message[:1].lower()}{message[1:]} (got {str(first.get('input'))[:80]!r})",
             where=key,
-            remedy=f"Correct the parameter of the method {name}.",
+            remedy=f"Correct the parameter of the {what} {name}.",
         ) from None
 
 
-def _as_tuples(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """YAML and JSON have lists where a frozen method has tuples."""
-    return {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in parameters.items()
-    }
+def check_engine(method: Method, engine: str, where: str) -> None:
+    """Refuse a method that needs what an engine cannot do.
+
+    Raises:
+        IsocostError: names both and what is missing, or the engine is unknown.
+    """
+    declared = capabilities_of(engine)
+    for need in method.required():
+        if not getattr(declared, need):
+            raise IsocostError(
+                f"method {method.name} needs an engine that {NEEDS[need]}; {engine} does not",
+                where=where,
+                remedy="Use another engine, or another method.",
+            )
