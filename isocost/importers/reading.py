@@ -372,7 +372,7 @@ _StrictLoader.yaml_implicit_resolvers = {
 
 
 _StrictLoader.add_constructor(
-    "tag:yaml.org,2002:timestamp", lambda loader, node: loader.construct_scalar(node)
+    "tag:yaml.org,2002:timestamp", PlainLoader.yaml_constructors["tag:yaml.org,2002:str"]
 )
 
 
