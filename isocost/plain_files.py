@@ -14,7 +14,7 @@ import stat
 from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -24,7 +24,25 @@ MOST_BYTES = 4_000_000
 MOST_VALUES = 200_000
 """Maximum number of values in one file, with aliases expanded; more belong in a data file."""
 MOST_DEPTH = 100
-_FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+if TYPE_CHECKING:
+    from yaml import SafeLoader as _Fast
+else:
+    _Fast = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class PlainLoader(_Fast):
+    """Safe YAML without the types that no file here has: sets, bytes, ordered pairs."""
+
+
+def _refuse(_: object, node: yaml.Node) -> None:
+    kind = node.tag.rpartition(":")[2]
+    raise yaml.constructor.ConstructorError(
+        None, None, f"!!{kind} is not a type of value that is read here", node.start_mark
+    )
+
+
+for _type in ("set", "binary", "omap", "pairs"):
+    PlainLoader.add_constructor(f"tag:yaml.org,2002:{_type}", _refuse)
 
 
 def open_plain(path: str | Path) -> BufferedReader:
@@ -131,7 +149,7 @@ def _refuse_depth(text: str, name: str) -> None:
     """
     depth, place = 0, name
     with suppress(yaml.YAMLError, ValueError):
-        for event in yaml.parse(text, Loader=_FAST):
+        for event in yaml.parse(text, Loader=PlainLoader):
             if isinstance(event, yaml.CollectionStartEvent):
                 depth += 1
                 if depth > MOST_DEPTH:
@@ -177,7 +195,7 @@ def construct(text: str, name: str) -> Any:
             a key.
     """
     try:
-        return yaml.load(text, Loader=_FAST)  # noqa: S506 - a safe loader, too
+        return yaml.load(text, Loader=PlainLoader)  # noqa: S506 - a safe loader, too
     except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError) as error:
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         mark = getattr(error, "problem_mark", None)

@@ -20,13 +20,13 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import yaml
 
 from isocost.errors import IsocostError
-from isocost.plain_files import MOST_DEPTH
+from isocost.plain_files import MOST_DEPTH, PlainLoader
 
 MIB = 1 << 20
 # One line contains one record. The longest real record seen is a 32k-token answer with its prompt:
@@ -353,14 +353,8 @@ def _bounded_text(path: Path, limit: int, what: str) -> str:
     return decode(raw.removeprefix(b"\xef\xbb\xbf"), str(path))
 
 
-if TYPE_CHECKING:
-    from yaml import SafeLoader as _BaseLoader
-else:
-    _BaseLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class _StrictLoader(_BaseLoader):
-    """Plain YAML: no duplicate keys, no dates."""
+class _StrictLoader(PlainLoader):
+    """Plain YAML without duplicate keys; a date is text."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         result = super().construct_mapping(node, deep=deep)
@@ -375,6 +369,11 @@ _StrictLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in _StrictLoader.yaml_implicit_resolvers.items()
 }
+
+
+_StrictLoader.add_constructor(
+    "tag:yaml.org,2002:timestamp", PlainLoader.yaml_constructors["tag:yaml.org,2002:str"]
+)
 
 
 class _TextLoader(_StrictLoader):
@@ -409,7 +408,7 @@ def load_yaml(path: Path, limit: int = MAX_YAML_BYTES, *, as_text: bool = False)
         # A few aliases expand to gigabytes, and so do many small values; checked only if the text
         # could do so.
         if ("*" in text and "&" in text) or len(text) > MAX_YAML_EVENTS:
-            for number, event in enumerate(yaml.parse(text, Loader=_BaseLoader)):
+            for number, event in enumerate(yaml.parse(text, Loader=PlainLoader)):
                 if isinstance(event, yaml.AliasEvent):
                     raise yaml.YAMLError("it has aliases (*name), which are not read")
                 if number > MAX_YAML_EVENTS:

@@ -16,6 +16,8 @@ from isocost.methods.base import (
     Method,
     Reply,
     Steps,
+    check_engine,
+    judged,
     method_of,
 )
 
@@ -28,5 +30,7 @@ __all__ = [
     "Method",
     "Reply",
     "Steps",
+    "check_engine",
+    "judged",
     "method_of",
 ]

@@ -16,18 +16,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from isocost.capabilities import NEEDS, capabilities_of
 from isocost.errors import IsocostError
 from isocost.registry import Registry, did_you_mean
 
+M = TypeVar("M", bound=BaseModel)
 Message = Mapping[str, str]
 
 MOST_CALLS = 1000
 """Calls of one sample, unless the method states its own limit: more are taken for a loop without
 end."""
+
+
+# A method is other people's code: what it asks and answers is judged where it enters (`judged`).
+_JUDGED = ConfigDict(strict=True, revalidate_instances="always")
+_Index = Annotated[int, Field(ge=0, lt=2**31)]
+_Tokens = Annotated[int, Field(ge=1, lt=2**31)]
+_Word = Annotated[str, Field(min_length=1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +59,17 @@ class Call:
             and the text of the most probable one; one token is generated.
     """
 
-    messages: tuple[Message, ...]
-    role: str = "solve"
-    parent: int | None = None
-    prefix: tuple[int, ...] = ()
+    __pydantic_config__ = _JUDGED
+
+    messages: Annotated[tuple[Message, ...], Field(min_length=1)]
+    role: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")] = "solve"
+    parent: _Index | None = None
+    prefix: tuple[_Index, ...] = ()
     continuation: str = ""
-    max_tokens: int | None = None
-    temperature: float | None = None
-    stop: tuple[str, ...] = ()
-    choices: tuple[str, ...] = ()
+    max_tokens: _Tokens | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    stop: tuple[_Word, ...] = ()
+    choices: tuple[_Word, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +118,37 @@ class Answer:
         is_whole: whether the text ended by itself; None leaves that to the call that holds it.
     """
 
+    __pydantic_config__ = _JUDGED
+
     text: str
-    call: int
-    budget: float | None = None
-    calls: Sequence[int] | None = None
-    cuts: Mapping[int, int] | None = None
+    call: _Index
+    budget: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    calls: Sequence[_Index] | None = None
+    cuts: Mapping[_Index, _Tokens] | None = None
     is_whole: bool | None = None
+
+
+_CALL, _ANSWER = TypeAdapter(Call), TypeAdapter(Answer)
+
+
+def judged(value: object) -> Call | Answer:
+    """A call or an answer whose fields have the types and ranges that are declared.
+
+    Raises:
+        TypeError: it is neither.
+        ValueError: a field is not what it must be.
+    """
+    try:
+        if isinstance(value, Call):
+            return _CALL.validate_python(value)
+        if isinstance(value, Answer):
+            return _ANSWER.validate_python(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        what = type(value).__name__.lower()
+        raise ValueError(f"the {what}'s {key} is refused: {first['msg']}") from None
+    raise TypeError(f"{type(value).__name__} is neither a call nor an answer")
 
 
 class AnswerOf(Protocol):
@@ -203,18 +239,36 @@ def method_of(name: str, parameters: Mapping[str, Any], *, where: str = "method"
     Raises:
         IsocostError: there is no such method, it has no such parameter, or a value is not allowed.
     """
-    kind = METHODS.get(name, where=where)
+    return with_parameters(METHODS.get(name, where=where), "method", name, parameters, where)
+
+
+def with_parameters(
+    kind: type[M], what: str, name: str, parameters: Mapping[str, Any], where: str
+) -> M:
+    """A method or scorer with parameters as a file states them.
+
+    Args:
+        kind: its class.
+        what: "method" or "scorer", for messages.
+        name: its name.
+        parameters: those stated; YAML and JSON have lists where the class has tuples.
+        where: place of the parameters, for messages.
+
+    Raises:
+        IsocostError: it has no such parameter, or a value is not allowed.
+    """
     unknown = sorted(parameters.keys() - kind.model_fields.keys())
     if unknown:
         raise IsocostError(
-            f"method {name} has no parameter {unknown[0]!r}",
+            f"{what} {name} has no parameter {unknown[0]!r}",
             where=f"{where}.{unknown[0]}",
             remedy=did_you_mean(unknown[0], kind.model_fields, kind="parameters")
             if kind.model_fields
             else "It has no parameters.",
         )
+    given = {key: tuple(v) if isinstance(v, list) else v for key, v in parameters.items()}
     try:
-        return kind.model_validate(_as_tuples(parameters))
+        return kind.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join([where, *(str(part) for part in first["loc"])])
@@ -222,13 +276,21 @@ def method_of(name: str, parameters: Mapping[str, Any], *, where: str = "method"
         raise IsocostError(
             f"{message[:1].lower()}{message[1:]} (got {str(first.get('input'))[:80]!r})",
             where=key,
-            remedy=f"Correct the parameter of the method {name}.",
+            remedy=f"Correct the parameter of the {what} {name}.",
         ) from None
 
 
-def _as_tuples(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """YAML and JSON have lists where a frozen method has tuples."""
-    return {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in parameters.items()
-    }
+def check_engine(method: Method, engine: str, where: str) -> None:
+    """Refuse a method that needs what an engine cannot do.
+
+    Raises:
+        IsocostError: names both and what is missing, or the engine is unknown.
+    """
+    declared = capabilities_of(engine)
+    for need in method.required():
+        if not getattr(declared, need):
+            raise IsocostError(
+                f"method {method.name} needs an engine that {NEEDS[need]}; {engine} does not",
+                where=where,
+                remedy="Use another engine, or another method.",
+            )

@@ -7,20 +7,20 @@ flight (``loop``), the methods (``isocost.methods``).
 
 from __future__ import annotations
 
-import re
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from isocost.engines.protocol import Request
-from isocost.methods import Answer, Call, LimitReached, Method, Reply
+from isocost.methods import Answer, Call, LimitReached, Method, Reply, Steps, judged
 from isocost.payload.judgement import FINISHES
 from isocost.payload.work import NumberedCall, Sample, asked_of_method, method_request, numbered
 
 MOST_TOKENS = 10**6
 """Generated tokens of one sample: more are taken for a loop without end."""
-_ROLE = re.compile(r"[a-z][a-z0-9_]{0,39}")
+LIMITS = ("call_limit", "token_limit", "context_limit")
 _ENDED = ("stop", "length", "repetition")
 Banked = Mapping[int, Mapping[str, Any]]
 """Rows of raw_generations of one sample, by call_index."""
@@ -68,7 +68,7 @@ class Course:
     def _begin(self) -> None:
         self.rows: list[dict[str, Any]] = []
         self.is_over = self.has_failed = False
-        self._steps = self._method.run(asked_of_method(self.sample))
+        self._steps = _started(self._method, self.sample)
         self._attempts: list[int] = []
         self._finishes: list[str] = []
         self._output_tokens = 0
@@ -135,6 +135,9 @@ class Course:
                 self._finish(stop.value)
                 return []
             except LimitReached as reached:
+                if reached.reason not in LIMITS:
+                    self._fail(_raised(self._method.name, reached))
+                    return []
                 self._finish(None, reason=reached.reason, error=str(reached))
                 return []
             except Exception as error:  # whatever a method does wrong, the others go on
@@ -143,7 +146,7 @@ class Course:
             if limit is not None:
                 continue
             if not self._fits_bank(asked):
-                self._steps.close()
+                self._close()
                 self._begin()
                 return self._advance(None)
             if self._make(asked, todo):
@@ -164,11 +167,10 @@ class Course:
         Raises:
             TypeError, ValueError: the method does not keep to its interface.
         """
-        calls, first = list(got), len(self._attempts)
+        first = len(self._attempts)
+        calls = [_judged_call(call, first) for call in got]
         if not calls:
             raise ValueError("it asked for no calls")
-        for call in calls:
-            _check(call, first)
         return [numbered(first + i, self._wave + 1, call) for i, call in enumerate(calls)]
 
     def _requests(
@@ -224,12 +226,15 @@ class Course:
         self, answer: Answer | None, *, reason: str | None = None, error: str | None = None
     ) -> None:
         """The method has returned, or must not go on: its last answer is the sample's."""
+        if answer is None and not self.rows and reason is None:
+            self._fail(f"method {self._method.name} returned without an answer")
+            return
         if answer is None and self.rows:
             self.rows[-1] |= {
                 "is_final": True,
                 "call_attempts": list(self._attempts),
                 "finish_reason": reason or self.rows[-1]["finish_reason"],
-                "error": error,
+                "error": None if error is None else _storable(error),
             }
         else:
             try:
@@ -241,10 +246,15 @@ class Course:
 
     def _fail(self, what: str) -> None:
         """The sample has failed: it stays missing, and says why."""
-        self._steps.close()
+        self._close()
         self.rows = []
         self._add(None, is_final=True, reason="error", error=what)
         self.is_over = self.has_failed = True
+
+    def _close(self) -> None:
+        """End the method; one that objects to being ended has ended, too."""
+        with suppress(Exception):
+            self._steps.close()
 
     def _add(
         self,
@@ -254,10 +264,12 @@ class Course:
         reason: str | None = None,
         error: str | None = None,
     ) -> None:
+        if answer is not None:
+            answer = _judged_answer(answer)
         made = len(self._attempts)
         used = sorted(set(range(made) if answer is None or answer.calls is None else answer.calls))
         if answer is not None:
-            _check_answer(answer, used, made)
+            _check_calls(answer, used, made)
         cuts = {} if answer is None or answer.cuts is None else answer.cuts
         ended = None if answer is None else self._ending(answer)
         sample = self.sample
@@ -276,7 +288,7 @@ class Course:
                 "budget_unit": self._method.unit or None,
                 "answer_text": None if answer is None else _storable(answer.text),
                 "finish_reason": reason or ended or "stop",
-                "error": error,
+                "error": None if error is None else _storable(error),
                 "answer_call_index": None if answer is None else answer.call,
                 "call_attempts": list(self._attempts),
                 "used_calls": used,
@@ -305,42 +317,48 @@ def _reply(row: Mapping[str, Any]) -> Reply:
     )
 
 
-def _check(call: object, first: int) -> None:
-    """Refuse a call that the engine or the bank could not take.
+def _judged_call(value: object, first: int) -> Call:
+    """A call whose fields are valid and which builds on an earlier one.
 
     Raises:
         TypeError, ValueError: what is wrong with it.
     """
+    call = judged(value)
     if not isinstance(call, Call):
-        raise TypeError(f"it asked for {type(call).__name__}, not for calls")
-    if not _ROLE.fullmatch(call.role):
-        raise ValueError(f"the role {call.role!r} is not a lower-case word")
-    if call.parent is not None and not 0 <= call.parent < first:
+        raise TypeError("it asked for an answer among calls")
+    if call.parent is not None and call.parent >= first:
         raise ValueError(f"call {call.parent} is not an earlier call")
-    if call.max_tokens is not None and call.max_tokens < 1:
-        raise ValueError(f"max_tokens is {call.max_tokens}")
-    if not call.messages:
-        raise ValueError("it asked without messages")
+    return call
 
 
-def _check_answer(answer: object, used: Sequence[int], made: int) -> None:
-    """Refuse what a method, which is other people's code, gave as its answer.
+def _judged_answer(value: object) -> Answer:
+    """An answer whose fields are valid.
 
     Raises:
         TypeError, ValueError: what is wrong with it.
     """
+    answer = judged(value)
     if not isinstance(answer, Answer):
-        raise TypeError(f"it returned {type(answer).__name__}, not an answer")
-    if not _is_text(answer.text):
-        raise TypeError(f"the answer's text is {type(answer.text).__name__}")
-    if not 0 <= answer.call < made:
+        raise TypeError("it answered with a call")
+    return answer
+
+
+def _started(method: Method, sample: Sample) -> Steps:
+    """The method's steps; whatever its `run` does wrong shows at the first one."""
+    yielded = yield from method.run(asked_of_method(sample))
+    return yielded
+
+
+def _check_calls(answer: Answer, used: Sequence[int], made: int) -> None:
+    """Refuse an answer that needs calls that were not made.
+
+    Raises:
+        ValueError: it does.
+    """
+    if answer.call >= made:
         raise ValueError(f"the answer is in call {answer.call}, which was not made")
-    if used and not (used[0] >= 0 and used[-1] < made):
+    if used and used[-1] >= made:
         raise ValueError("the answer needed calls that were not made")
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
 
 
 def _storable(text: str) -> str:

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isocost.bank.writer import RunWriter
-from isocost.engines.protocol import Completion, Engine, ReportsNotes, Request
+from isocost.engines.protocol import Completion, Engine, EngineAway, ReportsNotes, Request
+from isocost.errors import IsocostError
 from isocost.payload.course import Course
 from isocost.payload.progress import Progress
 from isocost.payload.rows import generation_row
@@ -352,6 +353,22 @@ class Queue:
             self._sink.drain_start_s = time.monotonic()
 
 
+def _add(engine: Engine, queue: Queue, request: Request) -> None:
+    """Hand a request to the engine; a call of a method that it refuses fails its sample alone.
+
+    What a sweep asks was checked before the engine started; what a method asks was not.
+    """
+    try:
+        engine.add(request)
+    except EngineAway:
+        raise
+    except (IsocostError, ValueError, TypeError, LookupError) as error:
+        if queue.flying[request.request_id][-1] is None:
+            raise
+        said = f"the engine refuses the call: {error}"
+        queue.take(Completion(request.request_id, None, None, "error", error=said))
+
+
 def drive(
     engine: Engine,
     samples: Iterator[Sample],
@@ -382,7 +399,7 @@ def drive(
     in_flight = options["in_flight"]
     while not queue.is_done() and not stop:
         while len(queue.flying) < in_flight and (request := queue.next()) is not None:
-            engine.add(request)
+            _add(engine, queue, request)
         for completion in engine.step() if queue.flying else ():
             queue.take(completion)
         if isinstance(engine, ReportsNotes):

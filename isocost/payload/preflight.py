@@ -6,9 +6,10 @@ that only the engine can make (`Engine.check`), nor the sweep file (``isocost.sw
 
 from __future__ import annotations
 
-from isocost.capabilities import AUTO, NEEDS, capabilities_of
+from isocost.capabilities import AUTO
 from isocost.engines.protocol import Engine
 from isocost.errors import IsocostError
+from isocost.methods import check_engine
 from isocost.payload.work import Work
 from isocost.sweep import Session
 from isocost.telemetry import open_source
@@ -42,16 +43,8 @@ def check_methods(work: Work) -> None:
     Raises:
         IsocostError: names the point, the method and the engine.
     """
-    engine = work.session.engine.engine
-    declared = capabilities_of(engine)
     for point_id, method in work.methods.items():
-        for need in method.required():
-            if not getattr(declared, need):
-                raise IsocostError(
-                    f"method {method.name} needs an engine that {NEEDS[need]}; {engine} does not",
-                    where=f"point {point_id}",
-                    remedy="Use another engine, or another method.",
-                )
+        check_engine(method, work.session.engine.engine, f"point {point_id}")
 
 
 def check_power_source(session: Session) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -178,23 +178,19 @@ def numbered(index: int, wave: int, call: Call) -> NumberedCall:
 
 def method_request(sample: Sample, item: NumberedCall, *, per_request_seed: bool) -> Request:
     """The engine request of one call of a method; what it leaves open is the point's."""
-    call, sampling, sample_id = item.call, sample.point.sampling, sample.sample_id
-    seed = None
-    if per_request_seed:
-        purpose = (sample_id,) if item.index == 0 else (sample_id, item.index)
-        seed = derived_seed(sample.point.seed, *purpose)
-    return Request(
+    call, sample_id = item.call, sample.sample_id
+    first = request_of(sample, per_request_seed=per_request_seed)
+    seed = first.seed
+    if per_request_seed and item.index:
+        seed = derived_seed(sample.point.seed, sample_id, item.index)
+    return replace(
+        first,
         request_id=f"{sample_id}:{item.index}",
         messages=call.messages,
-        temperature=sampling.temperature if call.temperature is None else call.temperature,
-        top_p=sampling.top_p,
-        top_k=sampling.top_k,
-        min_p=sampling.min_p,
-        max_tokens=call.max_tokens or sample.point.budget.max_tokens,
+        temperature=first.temperature if call.temperature is None else call.temperature,
+        max_tokens=call.max_tokens or first.max_tokens,
         seed=seed,
-        problem_id=sample.asked.problem.problem_id,
         prompt_hash=prompt_hash([dict(message) for message in call.messages]),
-        sample_index=sample.sample_index,
         call_index=item.index,
         request_hash=item.request_hash,
         prefix=call.prefix,

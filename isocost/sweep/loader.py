@@ -15,12 +15,12 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from isocost.capabilities import AUTO, ENGINES, NEEDS, POWER_SOURCES, capabilities_of
+from isocost.capabilities import AUTO, ENGINES, POWER_SOURCES, capabilities_of
 from isocost.credentials import refuse_credentials
 from isocost.errors import IsocostError
-from isocost.methods import method_of
+from isocost.methods import check_engine, method_of
 from isocost.registry import did_you_mean
-from isocost.sweep.expand import expand, expanded_method, model_variants
+from isocost.sweep.expand import expand, model_variants
 from isocost.sweep.source import Key, Source, dotted, parse_yaml, read_yaml
 from isocost.sweep.spec import SweepSpec
 
@@ -286,16 +286,9 @@ def _check_engine(spec: SweepSpec) -> None:
 def _check_methods(spec: SweepSpec) -> None:
     """Check that the methods exist, and that the engine can do what they need."""
     for index, entry in enumerate(spec.grid.method):
-        expanded_method(spec, index)
-        declared = capabilities_of(spec.engine.engine)
-        for need in method_of(entry.name, entry.parameters).required():
-            if not getattr(declared, need):
-                raise IsocostError(
-                    f"method {entry.name} needs an engine that {NEEDS[need]}; "
-                    f"{spec.engine.engine} does not",
-                    where=spec.source.where("grid", "method", index),
-                    remedy="Use another engine, or another method.",
-                )
+        where = spec.source.where("grid", "method", index)
+        method = method_of(entry.name, entry.parameters, where=where)
+        check_engine(method, spec.engine.engine, where)
 
 
 def _check_power_source(spec: SweepSpec) -> None:

@@ -28,25 +28,31 @@ def is_gone(pid: int) -> bool:
         return True
 
 
+def serve(repo: Path, folder: Path, dagster: str) -> tuple[subprocess.Popen[str], int]:
+    """What serves the UI, over a stand-in for Dagster, and the child that this has started."""
+    (folder / "dagster").mkdir()
+    (folder / "dagster" / "__init__.py").touch()
+    (folder / "dagster" / "__main__.py").write_text(dagster)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), str(repo)])}
+    started = subprocess.Popen(
+        [sys.executable, "-m", "pipelines.ui"],
+        env=environment,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert started.stdout is not None
+    child = int(started.stdout.readline())
+    return started, child
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 @pytest.mark.parametrize("victim", ["starter", "dagster"])
 def test_nothing_stays_of_a_ui_that_was_killed(
     repo: Path, tmp_path: Path, victim: str, number: int
 ) -> None:
-    (tmp_path / "dagster").mkdir()
-    (tmp_path / "dagster" / "__init__.py").touch()
-    (tmp_path / "dagster" / "__main__.py").write_text(DAGSTER)
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(repo)])}
-    started = subprocess.Popen(
-        [sys.executable, "-m", "pipelines.ui"],
-        env=environment,
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert started.stdout is not None
-    child = int(started.stdout.readline())
+    started, child = serve(repo, tmp_path, DAGSTER)
     parent = int(Path(f"/proc/{child}/stat").read_text().rsplit(")", 1)[1].split()[1])
     os.kill(started.pid if victim == "starter" else parent, number)
     until = time.monotonic() + 25
@@ -65,19 +71,7 @@ def test_nothing_stays_of_a_ui_that_was_killed(
 def test_what_ignores_being_asked_is_ended_after_a_kill(repo: Path, tmp_path: Path) -> None:
     """Dagster ends without its child, as when it is interrupted while it ends."""
     impatient = DAGSTER.replace("child.terminate(), ", "")
-    (tmp_path / "dagster").mkdir()
-    (tmp_path / "dagster" / "__init__.py").touch()
-    (tmp_path / "dagster" / "__main__.py").write_text(impatient)
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(repo)])}
-    started = subprocess.Popen(
-        [sys.executable, "-m", "pipelines.ui"],
-        env=environment,
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert started.stdout is not None
-    child = int(started.stdout.readline())
+    started, child = serve(repo, tmp_path, impatient)
     time.sleep(1)  # the guard has started, too
     started.kill()
     until = time.monotonic() + 30

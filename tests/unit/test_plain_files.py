@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isocost.errors import IsocostError
+from isocost.importers.reading import load_yaml
 from isocost.plain_files import MOST_BYTES, load_plain, read_plain
-from isocost.sweep.source import parse_yaml
+from isocost.sweep.source import parse_yaml, read_yaml
 
 
 def _fifo(path: Path) -> None:
@@ -107,3 +108,31 @@ def test_a_file_that_opens_and_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").symlink_to("/proc/self/mem")
     with pytest.raises(IsocostError, match=r"a.yaml: cannot be read"):
         load_plain(tmp_path / "a.yaml")
+
+
+ODD_VALUES = (
+    "!!set {a, b}",
+    "!!binary aGVsbG8=",
+    "!!omap [a: 1]",
+    "!!pairs [a: 1]",
+    "[!!set {a}]",
+    "{b: !!binary eA==}",
+)
+
+
+@pytest.mark.parametrize("value", ODD_VALUES)
+@pytest.mark.parametrize("reader", ["plain", "importers", "importers as text", "sweep"])
+def test_values_that_json_does_not_have_are_refused_with_file_and_line(tmp_path, value, reader):
+    path = tmp_path / "odd.yaml"
+    path.write_text(f"a: 1\nb: {value}\n")
+    read = {
+        "plain": load_plain,
+        "importers": load_yaml,
+        "importers as text": lambda path: load_yaml(path, as_text=True),
+        "sweep": read_yaml,
+    }[reader]
+    with pytest.raises(IsocostError) as error:
+        read(path)
+    assert "odd.yaml" in error.value.where
+    assert "is not a type of value that is read here" in error.value.what
+    assert "line 2" in f"{error.value.where} {error.value.what}"

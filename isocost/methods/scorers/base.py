@@ -15,12 +15,10 @@ from pydantic import (
     ConfigDict,
     InstanceOf,
     PlainSerializer,
-    ValidationError,
 )
 
-from isocost.errors import IsocostError
-from isocost.methods.base import Asked, Call, Reply
-from isocost.registry import Registry, did_you_mean
+from isocost.methods.base import Asked, Call, Reply, with_parameters
+from isocost.registry import Registry
 
 Scores = Generator["Sequence[Call]", "list[Reply]", "list[float]"]
 """What `Scorer.scores` returns: it may yield calls like a method, and returns the scores."""
@@ -69,22 +67,7 @@ def scorer_of(name: str, parameters: Mapping[str, Any]) -> Scorer:
     Raises:
         IsocostError: there is no such scorer, it has no such parameter, or a value is not allowed.
     """
-    kind = SCORERS.get(name)
-    unknown = sorted(parameters.keys() - kind.model_fields.keys())
-    if unknown:
-        raise IsocostError(
-            f"scorer {name} has no parameter {unknown[0]!r}",
-            remedy=did_you_mean(unknown[0], kind.model_fields, kind="parameters")
-            if kind.model_fields
-            else "It has no parameters.",
-        )
-    try:
-        return kind.model_validate(dict(parameters))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise IsocostError(
-            f"{'.'.join(map(str, first['loc']))} of scorer {name}: {first['msg']}"
-        ) from None
+    return with_parameters(SCORERS.get(name), "scorer", name, parameters, f"scorer {name}")
 
 
 def _read(value: Any) -> Any:

@@ -23,6 +23,18 @@ _IDS = (
     ),
 )
 
+_SAMPLE = (
+    Column(
+        "sample_id",
+        "string",
+        "point_id, problem_id and sample_index joined by colons.",
+        nullable=False,
+    ),
+    columns.POINT_ID,
+    Column("problem_id", "string", "Problem of the sample.", nullable=False),
+    *_IDS,
+)
+
 GENERATIONS = Table(
     name="raw_generations",
     grain="one engine call; a sample of the method `sample` is one call",
@@ -40,15 +52,7 @@ GENERATIONS = Table(
     ),
     columns=(
         columns.CALL_ID,
-        Column(
-            "sample_id",
-            "string",
-            "point_id, problem_id and sample_index joined by colons.",
-            nullable=False,
-        ),
-        columns.POINT_ID,
-        Column("problem_id", "string", "Problem of the call.", nullable=False),
-        *_IDS,
+        *_SAMPLE,
         Column(
             "sample_index",
             "int32",
@@ -315,15 +319,7 @@ ANSWERS = Table(
         "Samples of the method `sample` have no rows here: their only call is their answer.",
     ),
     columns=(
-        Column(
-            "sample_id",
-            "string",
-            "point_id, problem_id and sample_index joined by colons.",
-            nullable=False,
-        ),
-        columns.POINT_ID,
-        Column("problem_id", "string", "Problem of the sample.", nullable=False),
-        *_IDS,
+        *_SAMPLE,
         Column(
             "sample_index",
             "int32",

@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from play import made, play
 
-from isocost.methods import METHODS
-from isocost.payload.course import _check, _check_answer
+from isocost.methods import METHODS, judged
 
 SAID = (
     "",
@@ -70,12 +69,13 @@ def test_the_same_replies_lead_to_the_same_calls_and_a_sound_end(name, parameter
     for wave in found.waves:
         assert wave
         for call in wave:
-            _check(call, first)
+            assert judged(call) == call
+            assert call.parent is None or call.parent < first
         first += len(wave)
     assert found.answers, "there is always an answer"
     for answer in found.answers:
         used = sorted(range(len(found.calls)) if answer.calls is None else answer.calls)
-        _check_answer(answer, used, len(found.calls))
+        assert judged(answer) == answer and used[-1] < len(found.calls)
         assert answer.call in used
         tokens = {i: len(found.replies[i].token_ids) for i in used}
         for index, kept in (answer.cuts or {}).items():

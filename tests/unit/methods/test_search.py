@@ -461,7 +461,11 @@ def test_what_a_search_needs_depends_on_its_scorer():
     [
         ("beam_search", {"scorer": "logprob"}, "Did you mean logprob_mean"),
         ("beam_search", {"scorer": {"name": "logprob_mean", "k": 1}}, "has no parameter 'k'"),
-        ("beam_search", {"scorer": {"name": "self_evaluation", "yes": ""}}, "yes of scorer"),
+        (
+            "beam_search",
+            {"scorer": {"name": "self_evaluation", "yes": ""}},
+            "scorer self_evaluation.yes",
+        ),
         ("beam_search", {"scorer": 3}, "a scorer is its name"),
         ("beam_search", {"width": 256, "expansions": 256}, "a sample could take 2,621,440 calls"),
         (

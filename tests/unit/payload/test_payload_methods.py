@@ -241,7 +241,7 @@ def test_a_method_that_asks_something_else_starts_its_samples_again_and_says_so(
     [
         ("raises", "error", "method tree raised ZeroDivisionError: of its own (line"),
         ("nothing", "error", "asked for no calls"),
-        ("wrong call", "error", "asked for str, not for calls"),
+        ("wrong call", "error", "str is neither a call nor an answer"),
         ("for ever", "call_limit", "more than 1000 calls"),
         ("answers for ever", "call_limit", "answers"),
     ],
@@ -261,6 +261,99 @@ def test_a_method_that_misbehaves_costs_its_own_samples_only(lake, engine, fault
     else:  # what it answered before counts
         assert (outcome.errors, outcome.missing) == (0, 0)
         assert final["answer_text"].null_count() == 0 and final["answer_call_index"][0] == 0
+
+
+ODD = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(), st.text(max_size=3),
+    st.just("\ud800"), st.just(b"x"), st.just([]), st.just({}), st.just(("a", 1)), st.just([-1]),
+    st.just({0: 0}), st.just(({"role": "user"},)), st.just(({"role": "user", "content": 3},)),
+)  # fmt: skip
+
+
+class Drawn(Method):
+    """Does whatever a test has put into `what`."""
+
+    name: ClassVar[str] = "drawn"
+    source: ClassVar[str] = "this test"
+    what: ClassVar[dict] = {}
+
+    def run(self, asked: Asked) -> Steps:
+        kind = self.what["kind"]
+        if kind == "no generator":
+            return self.what["value"]
+        if kind == "at once":
+            raise KeyError("\ud800")
+        return self.steps(asked, kind)
+
+    def steps(self, asked, kind):
+        try:
+            yield [Call(**{"messages": asked.messages, **self.what.get("call", {})})]
+            if kind == "limit":
+                raise LimitReached(self.what["value"], "by the method")
+            if kind == "yields":
+                yield self.what["value"]
+            yield Answer(**{"text": "x", "call": 0, **self.what.get("answer", {})})
+            if kind == "returns":
+                return self.what["value"]
+            return Answer(**{"text": "y", "call": 0, **self.what.get("answer", {})})
+        finally:
+            if kind == "does not end":
+                yield [Call(asked.messages)]
+
+
+def fields(kind: type) -> st.SearchStrategy:
+    names = [name for name in kind.__slots__ if name != "__pydantic_config__"]
+    return st.dictionaries(st.sampled_from(names), ODD, min_size=1, max_size=2)
+
+
+@settings(max_examples=150)
+@given(
+    what=st.one_of(
+        fields(Call).map(lambda f: {"kind": "call", "call": f}),
+        fields(Answer).map(lambda f: {"kind": "answer", "answer": f}),
+        st.tuples(
+            st.sampled_from(["no generator", "at once", "limit", "yields", "returns"]), ODD
+        ).map(lambda pair: {"kind": pair[0], "value": pair[1]}),
+        fields(Call).map(lambda f: {"kind": "does not end", "call": f}),
+    )
+)
+def test_whatever_a_method_does_the_other_samples_are_banked(tmp_path_factory, what):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ENGINES, "_items", ENGINES.all() | {"openai": ScriptedEngine})
+        patch.setattr(METHODS, "_items", METHODS.all() | {"drawn": Drawn})
+        patch.setattr(ScriptedEngine, "asked", [])
+        patch.setattr(ScriptedEngine, "reply", lambda r: "two words")
+        patch.setattr(Drawn, "what", what)
+        spec = MethodSpec(name="drawn", parameters={})
+        options = {"prompts": ("direct",), "problems": 1, "samples": 1}
+        wrong = sessions.session("openai", method=spec, **options)
+        right = sessions.session("openai", **options)
+        lake = tmp_path_factory.mktemp("drawn")
+        outcome = go(lake, wrong.model_copy(update={"points": (*wrong.points, *right.points)}))
+        calls, answers = both(lake)
+        assert faults(calls, "raw_generations") == [] and faults(answers, "raw_answers") == []
+        assert calls.filter(pl.col("method") == "sample").height == 1
+        final = answers.filter("is_final")
+        assert final.height == 1 and outcome.generated + outcome.errors == 2
+        assert (final["finish_reason"][0] == "error") == (final["answer_text"][0] is None)
+        assert (final["error"][0] is not None) == (final["finish_reason"][0] == "error")
+        assert verify_bank(lake).faults == ()
+
+
+def test_a_call_that_the_engine_refuses_fails_its_sample_alone(lake, engine, monkeypatch):
+    added = engine.add
+
+    def add(self, request):
+        if request.call_index == 2:
+            raise ValueError("token id 7 is out of vocabulary")
+        added(self, request)
+
+    monkeypatch.setattr(engine, "add", add)
+    mixed = sessions.session("openai", prompts=("direct",), problems=2, samples=1)
+    several = tree(samples=1, problems=2)
+    outcome = go(lake, several.model_copy(update={"points": (*several.points, *mixed.points)}))
+    assert (outcome.errors, outcome.missing, outcome.generated) == (4, 4, 2)
+    assert "call 2 (branch): the engine refuses the call: token id 7" in outcome.first_error
 
 
 def test_a_method_that_returns_nothing_gives_its_last_answer(lake, engine):

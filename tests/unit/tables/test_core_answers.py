@@ -6,8 +6,11 @@ import sys
 from pathlib import Path
 from typing import Annotated, ClassVar
 
+import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import Field
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "payload"))
@@ -22,6 +25,8 @@ from isocost.payload.loop import Stop
 from isocost.payload.progress import Reporter
 from isocost.payload.session import generate
 from isocost.schema.frames import faults
+from isocost.strategies import PointBank
+from isocost.strategies.cuts import cut_law
 from isocost.sweep.models import MethodSpec
 from isocost.tables.core.answers import cut_cost, sample_texts
 from isocost.tables.core.samples import build_core
@@ -263,3 +268,36 @@ def test_the_text_of_a_sample_is_the_one_that_was_graded(tmp_path, engine):
     assert without.sort("sample_id")["output_text"].to_list() == (
         texts.sort("sample_id")["output_text"].to_list()
     )
+
+
+@pytest.mark.parametrize("name", sorted(all_axes()))
+@given(
+    length=st.integers(2, 40),
+    kept=st.integers(1, 40),
+    numbers=st.tuples(*[st.floats(0.01, 100) for _ in range(5)]),
+)
+def test_a_cut_call_costs_what_a_cut_sample_of_one_call_does(name, length, kept, numbers):
+    """The law of an axis is the same in core_answers and in strategies that cut samples."""
+    axis = all_axes()[name]
+    kept = min(kept, length - 1)
+    if not axis.column or axis.column == "output_tokens":
+        return
+    prefill, decode, whole, *rises = numbers
+    whole = prefill + decode if axis.column == "latency_s" else whole
+    row = {
+        "output_tokens": float(length), "prefill_s": prefill, "decode_s": decode, axis.column: whole,
+        **{field.name: rise / 1e3 for field, rise in zip(axis.rise, rises, strict=False)},
+    }  # fmt: skip
+    label = "nvml/output_token_share"
+    columns = {key: np.array([[value]]) for key, value in row.items()}
+    bank = PointBank(
+        "p", ("a",), np.array([1]), np.ones((1, 1)), np.zeros((1, 1), dtype=np.int64), columns,
+        labels={"energy_method": label},
+    )  # fmt: skip
+    law = cut_law(bank, axis)
+    row |= {"output_tokens": length, "kept_tokens": kept, "energy_method": label}
+    found = pl.DataFrame([row]).select(cut_cost(axis).alias("cost"))["cost"][0]
+    if isinstance(law, str):
+        assert found is None
+    else:
+        assert found == pytest.approx(float(law.at(float(kept))[0, 0]), rel=1e-9, abs=1e-9)
