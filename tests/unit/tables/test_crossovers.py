@@ -212,8 +212,10 @@ def test_what_cannot_be_compared_says_why():
         assert row["crossover_cost"] is None and row["crossover_ratio"] is None
     free = curve("p1", "generate_then_verify_1", [1, 2], right, 0 * cost)
     vote = curve("p1", "majority_at_k", [1, 2], right, cost)
-    found = build((vote, free), [point("p1")])
-    assert set(found["crossover_unknown_reason"]) == {"cost_unknown"}
+    cheap = curve("p1", "generate_then_verify_1", [1, 2], right, cost - 10)
+    for verified in (free, cheap):  # a cost of 0 has no logarithm
+        found = build((vote, verified), [point("p1")])
+        assert set(found["crossover_unknown_reason"]) == {"cost_unknown"}
 
 
 def test_a_budget_that_is_undefined_for_a_problem_is_not_on_the_curve():
@@ -242,6 +244,7 @@ def test_of_several_votes_the_plain_one_is_compared_and_bounds_never():
         curve("p1", "majority_at_k_first", [1, 2], right, cost, strategy_family="majority_at_k"),
         curve("p1", "generate_then_verify_1", [1, 2], right, 2 * cost),
     ]  # fmt: skip
+    assert build([curves[0], curves[3]], [point("p1")]).is_empty()
     asked = build(curves, [point("p1")])
     assert set(asked["majority_strategy"]) == {"majority_at_k_first"}
     curves.append(curve("p1", "majority_at_k", [1, 2], right, cost))
