@@ -61,7 +61,7 @@ def derive_scaling(rows: Rows | Store) -> Frames:
     frames["out_method_crossovers"] = build_method_crossovers(
         outcomes, problems, rows.read("core_points"), clusters=clusters
     )
-    frames["out_effort_frontier"] = build_effort_frontier(samples, counts=counts)
+    frames["out_effort_frontier"] = build_effort_frontier(samples, counts=counts, clusters=clusters)
     frames["out_compute_optimal"] = build_compute_optimal(samples, counts=counts)
     return frames
 
