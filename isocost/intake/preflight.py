@@ -7,10 +7,13 @@ isocost.tasks, isocost.engines), and checks that need a tokenizer or a running e
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 from isocost.engines.protocol import engine_class
 from isocost.errors import IsocostError
+from isocost.methods import method_of
+from isocost.payload.preflight import check_context
 from isocost.payload.work import engine_settings, payload_options
 from isocost.sweep import SweepSpec, TaskSpec, load_sweep, plan_sessions
 from isocost.sweep.limits import check_models, machine_memory_bytes
@@ -62,16 +65,18 @@ def check_options(spec: SweepSpec) -> None:
 def check_tasks(spec: SweepSpec) -> None:
     """Load every task's problems, so that mistakes are reported now.
 
-    An unknown data set, verifier or setting, or too few problems.
+    An unknown data set, verifier or setting, too few problems, or one without the context that a
+    method needs.
 
     Raises:
         IsocostError: with the position in the sweep file.
     """
+    methods = [method_of(entry.name, entry.parameters) for entry in spec.grid.method]
     for index, entry in enumerate(spec.tasks):
         task = TaskSpec(**{name: getattr(entry, name) for name in TaskSpec.model_fields})
         try:
             check_task(task)
-            load_problems(task)
+            problems = load_problems(task)
         except TaskMistake as mistake:
             inner = f" ({mistake.where})" if mistake.where else ""
             raise IsocostError(
@@ -79,3 +84,5 @@ def check_tasks(spec: SweepSpec) -> None:
                 where=spec.source.where("tasks", index, *mistake.key),
                 remedy=mistake.remedy,
             ) from None
+        for method, problem in product(methods, problems):
+            check_context(method, problem)

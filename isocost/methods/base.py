@@ -57,6 +57,10 @@ class Call:
         stop: texts that end generation; they are not part of the reply's text.
         choices: answers to choose from. The reply has the probability of each one's first token,
             and the text of the most probable one; one token is generated.
+        shared: whether it is about the problem's context and not about its question. It is made
+            once for all questions about the context and their samples of one number, and each of
+            them bears its part of the cost. It may depend on nothing but the context, and comes
+            before all calls that are not shared.
     """
 
     __pydantic_config__ = _JUDGED
@@ -70,6 +74,7 @@ class Call:
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     stop: tuple[_Word, ...] = ()
     choices: tuple[_Word, ...] = ()
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +175,7 @@ class Asked:
             depends on how the text ended: of a truncated one not every number is an answer.
         same: whether two canonical answers are equal by the task's own rules.
         draw: a number from 0 to 1 for a purpose, the same whenever the sample is run.
+        context: text that the question is about, the same for several problems; None for none.
     """
 
     messages: tuple[Message, ...]
@@ -178,6 +184,7 @@ class Asked:
     answer_of: AnswerOf
     same: Callable[[str, str], bool]
     draw: Callable[[str], float]
+    context: str | None = None
 
 
 Steps = Generator["Sequence[Call] | Answer", "list[Reply]", "Answer | None"]
@@ -206,6 +213,7 @@ class Method(BaseModel):
         most_calls: calls of one sample at most.
         needs: capabilities of an engine that it cannot do without whatever its parameters, such as
             continues_tokens; see `required`.
+        needs_context: whether every problem must have a context.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -215,6 +223,7 @@ class Method(BaseModel):
     unit: ClassVar[str] = ""
     most_calls: ClassVar[int] = MOST_CALLS
     needs: ClassVar[tuple[str, ...]] = ()
+    needs_context: ClassVar[bool] = False
 
     def run(self, asked: Asked) -> Steps:
         """Make one sample; see the module's docstring.

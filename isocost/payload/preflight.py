@@ -9,9 +9,10 @@ from __future__ import annotations
 from isocost.capabilities import AUTO
 from isocost.engines.protocol import Engine
 from isocost.errors import IsocostError
-from isocost.methods import check_engine
+from isocost.methods import Method, check_engine
 from isocost.payload.work import Work
 from isocost.sweep import Session
+from isocost.tasks import Problem
 from isocost.telemetry import open_source
 
 
@@ -38,13 +39,40 @@ def check_budgets(session: Session) -> None:
 
 
 def check_methods(work: Work) -> None:
-    """Reject a method that needs what the engine cannot do.
+    """Reject a method that needs what the engine or a problem does not have.
 
     Raises:
-        IsocostError: names the point, the method and the engine.
+        IsocostError: names the point, the method and the engine, or the problem's file and row.
     """
     for point_id, method in work.methods.items():
         check_engine(method, work.session.engine.engine, f"point {point_id}")
+    for point, asked in work.asked():
+        if point.point_id in work.methods:
+            check_context(work.methods[point.point_id], asked.problem)
+
+
+def check_context(method: Method, problem: Problem) -> None:
+    """Reject a problem without a context for a method that needs one.
+
+    Raises:
+        IsocostError: names the problem's task, file and row, and the field.
+    """
+    if method.needs_context and problem.context is None:
+        raise IsocostError(
+            f"method {method.name} needs the context of every problem, and one has none",
+            where=f"task {problem.task}, {_origin(problem)}, field context",
+            remedy="Give the problem a context: with the source jsonl, name its field in "
+            "config.context.",
+        )
+
+
+def _origin(problem: Problem) -> str:
+    """Where a problem came from: file and row, as far as its source says so."""
+    origin = problem.metadata
+    place = "line" if "line" in origin else "index"
+    named = [str(origin["file"])] if "file" in origin else []
+    row = f"{'line' if place == 'line' else 'problem'} {origin[place]}" if place in origin else ""
+    return " ".join([*named, row]).strip() or f"problem {problem.problem_id}"
 
 
 def check_power_source(session: Session) -> None:

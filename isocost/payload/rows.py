@@ -81,7 +81,6 @@ def generation_row(
         else sample.sample_id
     )
     index = 0 if numbered is None else numbered.index
-    parent = None if numbered is None else numbered.call.parent
     tokens = completion.token_ids
     logprobs, fault = judged_logprobs(completion.logprobs)
     row = {
@@ -92,7 +91,7 @@ def generation_row(
         "attempt": attempt,
         "sample_index": None if is_warmup else sample.sample_index,
         "call_index": index,
-        "parent_call_id": None if parent is None else f"{sample_id}:{parent}",
+        "parent_call_id": None if numbered is None else numbered.parent_call_id,
         "role": "solve" if numbered is None else numbered.call.role,
         "method": point.method_name,
         "wave": 0 if numbered is None else numbered.wave,

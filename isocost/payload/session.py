@@ -11,7 +11,7 @@ import importlib.metadata
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -168,7 +168,14 @@ def _courses(
 ) -> Callable[[Sample], Course | None]:
     """What runs the samples of methods, with the calls of theirs that are banked."""
     session_id = writer.manifest.session_id
-    banked = banked_calls(writer.files, session_id, todo, list(work.methods))
+    several = list(work.methods)
+    banked = banked_calls(writer.files, session_id, todo, several)
+    shared: dict[str, dict[int, Mapping[str, Any]]] = {
+        holder: dict(rows)
+        for holder, rows in banked_calls(
+            writer.files, session_id, work.owners(todo), several
+        ).items()
+    }
     seeded = bool(options["per_request_seed"])
 
     def course_of(sample: Sample) -> Course | None:
@@ -182,6 +189,7 @@ def _courses(
             room=engine.room,
             per_request_seed=seeded,
             banked=banked.get(sample.sample_id),
+            shared=None if sample.owner is None else shared.setdefault(sample.owner.sample_id, {}),
         )
 
     return course_of

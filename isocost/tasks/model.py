@@ -57,13 +57,15 @@ class Problem:
     """One problem of a task.
 
     Attributes:
-        problem_id: task name and 12 hexadecimal digits over question, reference and verifier.
+        problem_id: task name and 12 hexadecimal digits over question, reference and verifier, and
+            the context where there is one.
         task: name of the task.
         question: what the model is asked, without the prompt's framing.
         reference: the correct answer (or the tests, for code) as the verifier reads it.
         verifier: registered name of the verifier.
         cluster_id: problems that share a passage or template share it; None if each is independent.
         metadata: where the problem came from; JSON values only.
+        context: text that the question is about, the same for several problems; None for none.
     """
 
     problem_id: str
@@ -73,6 +75,14 @@ class Problem:
     verifier: str
     cluster_id: str | None
     metadata: Mapping[str, Any] = field(hash=False)
+    context: str | None = None
+
+    @property
+    def context_id(self) -> str | None:
+        """Task name and 12 hexadecimal digits over the context; None without one."""
+        if self.context is None:
+            return None
+        return f"{self.task}-context-{sha256_hex(self.context, 12)}"
 
 
 def make_problem(
@@ -83,11 +93,21 @@ def make_problem(
     *,
     cluster_id: str | None = None,
     metadata: Mapping[str, Any] | None = None,
+    context: str | None = None,
 ) -> Problem:
     """Build a problem and its id."""
-    digits = sha256_hex({"question": question, "reference": reference, "verifier": verifier}, 12)
+    asked = {"question": question, "reference": reference, "verifier": verifier}
+    if context is not None:
+        asked["context"] = context
     return Problem(
-        f"{task}-{digits}", task, question, reference, verifier, cluster_id, dict(metadata or {})
+        f"{task}-{sha256_hex(asked, 12)}",
+        task,
+        question,
+        reference,
+        verifier,
+        cluster_id,
+        dict(metadata or {}),
+        context,
     )
 
 

@@ -6,6 +6,8 @@ which belong to the engine.
 
 from __future__ import annotations
 
+import re
+
 from isocost.hashing import sha256_hex
 from isocost.tasks.model import Problem, PromptLike
 
@@ -14,16 +16,17 @@ def render_messages(prompt: PromptLike, problem: Problem) -> list[dict[str, str]
     """Chat messages for one problem.
 
     The system text, if the prompt has one, then the template with the question in place of
-    {question}.
+    {question}, and the problem's context in place of {context} where it has one.
 
-    Only the exact marker {question} is replaced; other braces in template or question stay as they
-    are.
+    Only these exact markers of the template are replaced; other braces in template, question or
+    context stay as they are.
     """
     messages = [] if prompt.system is None else [{"role": "system", "content": prompt.system}]
-    return [
-        *messages,
-        {"role": "user", "content": prompt.template.replace("{question}", problem.question)},
-    ]
+    values = {"{question}": problem.question}
+    if problem.context is not None:
+        values["{context}"] = problem.context
+    found = re.sub("|".join(map(re.escape, values)), lambda m: values[m[0]], prompt.template)
+    return [*messages, {"role": "user", "content": found}]
 
 
 def prompt_hash(messages: list[dict[str, str]]) -> str:

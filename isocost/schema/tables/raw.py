@@ -365,6 +365,13 @@ ANSWERS = Table(
             unit="tokens",
             nullable=False,
         ),
+        Column(
+            "shared_id",
+            "string",
+            "sample_id under which the first calls are banked, which all questions about a context"
+            " share; NULL without shared calls.",
+        ),
+        Column("n_shared_calls", "int32", "How many these are; NULL without shared calls."),
     ),
 )
 

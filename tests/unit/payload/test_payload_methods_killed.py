@@ -54,11 +54,21 @@ with Reporter() as reporter:
 """
 
 
-def test_killed_at_random_moments_the_bank_is_that_of_an_undisturbed_run(tmp_path: Path) -> None:
-    spec = MethodSpec(
-        name="sequential_revision", parameters={"rounds": 4, "history": 3, "instruction": "Again."}
+REVISES = {"rounds": 4, "history": 3, "instruction": "Again."}
+SLEEPS = {"sleep_tokens": None, "instruction": "Think."}
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "contexts"),
+    [("sequential_revision", REVISES, 0), ("sleep_time", SLEEPS, 3)],
+)
+def test_killed_at_random_moments_the_bank_is_that_of_an_undisturbed_run(
+    tmp_path: Path, name: str, parameters: dict[str, object], contexts: int
+) -> None:
+    spec = MethodSpec(name=name, parameters=parameters)
+    session = sessions.session(
+        "openai", method=spec, problems=6, samples=8, part_rows=4, contexts=contexts
     )
-    session = sessions.session("openai", method=spec, problems=6, samples=8, part_rows=4)
     file = tmp_path / "session.json"
     file.write_bytes(session_json(session))
 
