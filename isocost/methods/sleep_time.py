@@ -35,7 +35,7 @@ class SleepTime(Method):
         "conclusions, work out quantities that follow from the text, and keep every fact that may "
         "be needed, because the text will not be shown again."
     )
-    """What asks for the notes; in the source the model is told to infer what may be asked."""
+    """What asks for the notes (wording ours: the source asks for inferences about the context)."""
 
     def run(self, asked: Asked) -> Steps:
         """See `Method`."""
