@@ -63,10 +63,10 @@ bank: {{warmup_requests: 2, logprobs_k: 0, telemetry: none}}
 """
 
 
-def measured(store: Store, folder: Path, name: str, **settings: object) -> str:
+def measured(store: Store, folder: Path, name: str, sweep: str = SWEEP, **settings: object) -> str:
     """Plan, generate and curate one sweep; its session."""
     file = folder / f"{name}.yaml"
-    file.write_text(SWEEP.format(name=name, **settings), encoding="utf-8")
+    file.write_text(sweep.format(name=name, **settings), encoding="utf-8")
     [session_id] = plan_sweep(store, file)
     # vLLM gets a process of its own: it inspects every module that is loaded.
     command = [sys.executable, "-m", "isocost.generate", "--lake", str(store.lake)]
