@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import os
 import queue
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -92,7 +92,7 @@ class PartnerEngine:
         Raises:
             IsocostError: the engine does not start, with its own message.
         """
-        ours, theirs = Pipe()
+        ours, theirs = socket.socketpair()
         with theirs:
             # In a group of its own: Ctrl-C is for the payload, which ends its engines in order.
             self._process = subprocess.Popen(
@@ -101,9 +101,9 @@ class PartnerEngine:
                 start_new_session=True,
                 env=os.environ,
             )
-        self._pipe = ours
+        self._pipe = Connection(ours.detach())
         # What the child says is read at once: a full pipe on both sides would stop both for ever.
-        threading.Thread(target=self._listen, args=(ours,), daemon=True).start()
+        threading.Thread(target=self._listen, args=(self._pipe,), daemon=True).start()
         self._send("start", self.name, self._settings)
         kind, *said = self._news.get()
         if kind == "up":

@@ -335,11 +335,11 @@ def _power(
     else:
         # Only the devices that an engine uses: idle power of another board or of the processor is
         # not the engine's. Naming a source declares that it reads what the engine uses.
-        described = [one.describe() for one in here or [engine.own]]
+        engines = [one.describe() for one in here or [engine.own]]
         source = open_source(
             session.telemetry,
-            count=max((d["devices"] for d in described if d.get("devices")), default=None),
-            device=described[0].get("device"),
+            count=max((one["devices"] for one in engines if one.get("devices")), default=None),
+            device=engines[0].get("device"),
         )
     writer.update(
         telemetry={

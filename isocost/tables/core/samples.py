@@ -13,7 +13,7 @@ faults are codes in invalid_reasons. NaN and infinity become NULL with the code
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +35,13 @@ from isocost.tables.core.answers import (
 )
 from isocost.tables.core.call_costs import REASONS, add_costs, add_derived_costs
 from isocost.tables.core.context import (
-    device_of,
     machine_of,
     points_frame,
     problems_frame,
     sessions_frame,
 )
 from isocost.tables.core.denominators import denominators
+from isocost.tables.core.engines import SEVERAL_ENGINES, Run, runs_of_several
 from isocost.tables.core.grades import grade_samples
 from isocost.tables.core.physics import REASONS as PHYSICS
 from isocost.tables.core.physics import calls_judged_by_physics
@@ -147,10 +147,10 @@ def build_core(
         (str(_get(m, "session_id")), str(_get(m, "run_id"))): _get(m, "info") or {}
         for m in manifests
     }
-    devices = {run: (device_of(info), info) for run, info in runs.items()}
     cards = book or load_book()
-    calls = _energy(add_costs(calls, planned, devices, cards), energy)
-    calls = add_derived_costs(calls, planned, devices, cards)
+    several = runs_of_several(calls, manifests)
+    calls = _energy(add_costs(calls, planned, runs, cards), energy, several)
+    calls = add_derived_costs(calls, planned, runs, cards)
     made = _samples(calls, chosen, planned, _machines(runs))
     graded = grade_samples(made, known, kept=kept)
     judged = denominators(_judge(graded, planned, known), failed=failed, unanswered=unanswered)
@@ -321,7 +321,13 @@ def _first_attempts(calls: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _energy(calls: pl.DataFrame, energy: pl.DataFrame | None) -> pl.DataFrame:
+def _energy(
+    calls: pl.DataFrame, energy: pl.DataFrame | None, several: Collection[Run]
+) -> pl.DataFrame:
+    """Each call's share of the energy of its run, by generated tokens.
+
+    Unknown in runs of several engines: a token of one model does not cost what one of another does.
+    """
     if energy is None:
         unknown = (
             pl.lit(None, pl.Float64).alias("energy_j"),
@@ -337,7 +343,23 @@ def _energy(calls: pl.DataFrame, energy: pl.DataFrame | None) -> pl.DataFrame:
         "energy_method",
         pl.col("energy_unknown_reason").alias("window_unknown"),
     )
-    joined = calls.join(windows, on=["session_id", "run_id"], how="left", maintain_order="left")
+    windows = windows.with_columns(
+        pl.struct("session_id", "run_id")
+        .map_elements(lambda run: (run["session_id"], run["run_id"]) in several, pl.Boolean)
+        .alias("is_of_several")
+    ).with_columns(
+        pl.when(~pl.col("is_of_several")).then("window_j").alias("window_j"),
+        pl.when("is_of_several")
+        .then(pl.coalesce("window_unknown", pl.lit(SEVERAL_ENGINES)))
+        .otherwise("window_unknown")
+        .alias("window_unknown"),
+    )
+    joined = calls.join(
+        windows.drop("is_of_several"),
+        on=["session_id", "run_id"],
+        how="left",
+        maintain_order="left",
+    )
     counted = pl.when(~pl.col("is_warmup")).then(pl.col("output_tokens"))
     share = counted / counted.sum().over("session_id", "run_id")
     shared = joined.with_columns((pl.col("window_j") * share).alias("energy_j")).with_columns(
@@ -419,6 +441,9 @@ def _summed_up(calls: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
             *(pl.col(name).last() for name in _ANSWER_COLUMNS if name in calls.columns),
         )
     )
+    # A sample whose calls are not all measured has no energy, and so no method of it.
+    known = pl.when(pl.col("energy_j").is_not_null())
+    samples = samples.with_columns(known.then("energy_method").alias("energy_method"))
     if "answer_text" not in calls.columns:
         return samples
     waves = elapsed(calls, keys)
@@ -489,6 +514,7 @@ def _over_calls(name: str, rule: str) -> pl.Expr:
         "sum": pl.when(value.null_count() == 0).then(value.sum()),
         "same": pl.when(value.n_unique() == 1).then(value.first()),
         "first": value.first(),
+        "known": value.drop_nulls().first(),
         "single": pl.when(pl.len() == 1).then(value.first()),
     }
     return found[rule].alias(name)
