@@ -37,6 +37,8 @@ _JUDGED = ConfigDict(strict=True, revalidate_instances="always")
 _Index = Annotated[int, Field(ge=0, lt=2**31)]
 _Tokens = Annotated[int, Field(ge=1, lt=2**31)]
 _Word = Annotated[str, Field(min_length=1)]
+Alias = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+"""What a method calls a partner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class Call:
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     stop: tuple[_Word, ...] = ()
     choices: tuple[_Word, ...] = ()
-    partner: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")] | None = None
+    partner: Alias | None = None
 
 
 @dataclass(frozen=True, slots=True)

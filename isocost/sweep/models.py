@@ -24,6 +24,7 @@ from pydantic import (
 from isocost.capabilities import Role, capabilities_of
 from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex
+from isocost.methods.base import Alias
 from isocost.plain_files import read_plain
 from isocost.seals import sealed_text, unsealed_text
 
@@ -86,10 +87,6 @@ class EngineConfig(Frozen):
     enable_prefix_caching: bool
     enforce_eager: bool
     options: dict[str, Any]
-
-
-Alias = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-"""What a method calls a partner: lower-case letters, digits and _."""
 
 
 class WithPartners(Frozen):

@@ -12,9 +12,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
 
 from isocost.capabilities import AUTO
+from isocost.methods.base import Alias
 from isocost.sweep.models import (
     SAMPLE,
-    Alias,
     Count,
     Dtype,
     EngineName,
