@@ -14,11 +14,12 @@ the replies that are banked.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from isocost.capabilities import NEEDS, capabilities_of
 from isocost.errors import IsocostError
@@ -37,7 +38,17 @@ _JUDGED = ConfigDict(strict=True, revalidate_instances="always")
 _Index = Annotated[int, Field(ge=0, lt=2**31)]
 _Tokens = Annotated[int, Field(ge=1, lt=2**31)]
 _Word = Annotated[str, Field(min_length=1)]
-Alias = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+
+
+def _alias(value: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", value):
+        raise ValueError(
+            "an alias is 1 to 40 lower-case letters, digits and _, and begins with a letter"
+        )
+    return value
+
+
+Alias = Annotated[str, AfterValidator(_alias)]
 """What a method calls a partner."""
 
 

@@ -123,7 +123,8 @@ def first_mistake(
 
 
 def _key(loc: Iterable[str | int]) -> Key:
-    return tuple(loc)
+    # pydantic says [key] for a key of the user's own that is wrong itself
+    return tuple(part for part in loc if part != "[key]")
 
 
 def _wording(key: Key, item: Any, root: type[BaseModel]) -> tuple[str, str]:
