@@ -6,6 +6,7 @@ once. Not here: the process of a partner (``partner``), the payload's loop (``lo
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -108,6 +109,16 @@ class Crew:
         finally:
             for engine in self.partners.values():
                 engine.close()
+
+
+def share_cores() -> None:
+    """Let engines in several processes compute on the same cores.
+
+    Threads of OpenMP spin while they wait, and would take the cores from the other engine: two of
+    vLLM's CPU engines then run at a tenth of their speed. To be set before PyTorch is imported; an
+    existing value is kept.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @contextmanager

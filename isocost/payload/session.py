@@ -28,7 +28,7 @@ from isocost.engines.protocol import EngineAway, engine_class
 from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex
 from isocost.payload.course import Course
-from isocost.payload.crew import Crew, naming
+from isocost.payload.crew import Crew, naming, share_cores
 from isocost.payload.loop import Counts, Interrupted, Sink, Stop, drive, warm_up
 from isocost.payload.partner import PartnerEngine
 from isocost.payload.preflight import (
@@ -102,6 +102,8 @@ def generate(
         RunFailed: the engine cannot start, or storage fails; everything sealed before is intact.
     """
     check_budgets(session)
+    if session.partners:
+        share_cores()
     options = payload_options(session)
     _crew(session, None)
     work = Work(session)
