@@ -23,7 +23,7 @@ class Price(CostAxis):
             "cost_method",
             "tokens_x_price: tokens by the price card that names the model; device_s_x_price:"
             " device_s by the price of a device-hour; reported_by_source: stated by an imported "
-            "source; NULL if unknown or if the calls of the sample have both.",
+            "source.",
             type="string",
             allowed=("tokens_x_price", "device_s_x_price", "reported_by_source"),
             over_calls="same",
@@ -31,7 +31,7 @@ class Price(CostAxis):
         Field(
             "price_card",
             "Price card of cost_usd; NULL if cost_usd is NULL, a source stated the price, or the"
-            " calls of the sample have several.",
+            " calls of the sample have several cards.",
             type="string",
             over_calls="same",
         ),

@@ -19,7 +19,7 @@ from typing import Any
 
 import polars as pl
 
-from isocost.axes.registry import core_fields
+from isocost.axes.registry import all_axes, core_fields
 from isocost.costs import CardBook, load_book
 from isocost.errors import IsocostError
 from isocost.schema.frames import conform
@@ -67,6 +67,11 @@ _OF_ANSWER = (
     "confidence_window",
     "completion_hash",
 )
+UNLIKE = "values from different methods are not added up"
+_BY_METHOD = tuple(
+    axis for axis in all_axes().values() if axis.method in {field.name for field in axis.fields}
+)
+"""Axes whose values have a method, which tells which of them are alike."""
 _ANSWER_COLUMNS = (
     "method",
     "is_final",
@@ -438,12 +443,14 @@ def _summed_up(calls: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
             .alias(REASONS),
             pl.col("reasons").explode(empty_as_null=False).alias("reasons"),
             pl.len().cast(pl.Int32).alias("n_calls"),
+            *(
+                (pl.col(axis.method).drop_nulls().n_unique() > 1).alias(f"{axis.name}_is_mixed")
+                for axis in _BY_METHOD
+            ),
             *(pl.col(name).last() for name in _ANSWER_COLUMNS if name in calls.columns),
         )
     )
-    # A sample whose calls are not all measured has no energy, and so no method of it.
-    known = pl.when(pl.col("energy_j").is_not_null())
-    samples = samples.with_columns(known.then("energy_method").alias("energy_method"))
+    samples = _of_one_method(samples)
     if "answer_text" not in calls.columns:
         return samples
     waves = elapsed(calls, keys)
@@ -461,6 +468,27 @@ def _summed_up(calls: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
         .list.drop_nulls()
         .alias("reasons"),
     ).drop("answer_text", "answer_finish", "answer_error")
+
+
+def _of_one_method(samples: pl.DataFrame) -> pl.DataFrame:
+    """The samples without sums over calls whose costs were obtained by different methods.
+
+    And without the method of a cost that one of the calls lacks.
+    """
+    for axis in _BY_METHOD:
+        mixed = pl.col(f"{axis.name}_is_mixed")
+        lost = mixed & pl.col(axis.column).is_not_null()
+        own = axis.own_reason.name if axis.own_reason else None
+        shared = pl.when(lost & (own is None)).then(pl.lit(f"{axis.column}: {UNLIKE}"))
+        numbers = [field.name for field in axis.columns if field.type == "float64"]
+        samples = samples.with_columns(
+            pl.concat_list(REASONS, shared).list.drop_nulls().alias(REASONS),
+            *([pl.when(lost).then(pl.lit(UNLIKE)).otherwise(own).alias(own)] if own else []),
+            *(pl.when(~mixed).then(name).alias(name) for name in numbers),
+        ).drop(f"{axis.name}_is_mixed")
+        is_known = pl.col(axis.column).is_not_null()
+        samples = samples.with_columns(pl.when(is_known).then(axis.method).alias(axis.method))
+    return samples
 
 
 def _hash_of(name: str) -> pl.Expr:

@@ -10,7 +10,7 @@ from isocost.schema.frames import empty
 from isocost.sweep import plan_sessions, sample_id_of, sweep_from_text
 from isocost.tables.configurations import configuration_names
 from isocost.tables.core.engines import SEVERAL_ENGINES, runs_of_several
-from isocost.tables.core.samples import build_core
+from isocost.tables.core.samples import UNLIKE, build_core
 from isocost.tables.core.speculation import build_speculation
 from isocost.tables.costs.efficiency import build_request_efficiency
 from isocost.tables.energy.attribution import build_energy_attribution
@@ -178,11 +178,11 @@ def test_a_served_partner_is_paid_by_the_token_and_its_devices_are_unknown():
         name="gpt-4o-mini", engine='engine: openai, options: {base_url: "http://a.b/v1"}'
     )
     core, both, small = built(session, SERVER)
-    own = 1.5 * 2.00 / 3600
-    tokens = (44 * 0.15 + 20 * 0.60) / 1e6
-    assert both["cost_usd"] == pytest.approx(own + tokens)
-    # Neither method nor card alone is the sample's.
-    assert (both["cost_method"], both["price_card"]) == (None, None)
+    # Device time and tokens are priced by different methods, which are never added up.
+    assert (both["cost_usd"], both["cost_method"], both["price_card"]) == (None, None, None)
+    assert f"cost_usd: {UNLIKE}" in both["costs_unknown_reasons"]
+    calls = core["core_answers"].filter(pl.col("budget") == 1).sort("sample_index")
+    assert calls["cost_usd"].to_list() == pytest.approx([1.5 * 2 / 3600, 0.5 * 2 / 3600])
     assert small["cost_usd"] == pytest.approx(0.5 * 2.00 / 3600)
     assert small["cost_method"] == "device_s_x_price"
     assert both["device_s"] is None and small["device_s"] == pytest.approx(0.5)
@@ -300,3 +300,30 @@ def test_steps_of_partners_are_not_the_sessions():
     [row] = build_speculation(frame).iter_rows(named=True)
     assert (row["steps"], row["accepted_draft_tokens"]) == (2, 2)
     assert build_speculation(frame.drop("partner"))["steps"].to_list() == [3]
+
+
+def test_two_price_cards_for_tokens_add_up():
+    """Both models are sold by the token, at two prices."""
+    session = planned(name="dear", engine='engine: openai, options: {base_url: "http://a.b/v1"}')
+    book = load_book()
+    cheap = book.price("gpt-4o-mini")
+    for name, model, scale in (("a", "m", 1), ("b", "dear", 10)):
+        prices = {
+            key: scale * getattr(cheap, key)
+            for key in (
+                "usd_per_million_input_tokens",
+                "usd_per_million_cached_input_tokens",
+                "usd_per_million_output_tokens",
+            )
+        }
+        book.prices[name] = cheap.model_copy(update={"name": name, "model": model, **prices})
+    frame = rows(session)
+    core = build_core(
+        frame, [session], [manifest(session, SERVER)], answers=answers(frame), book=book
+    )
+    both, small = core["core_samples"].sort("sample_index").rows(named=True)
+    own = (24 * 0.15 + 16 * 0.075 + 10 * 0.60) / 1e6
+    other = 10 * (44 * 0.15 + 20 * 0.60) / 1e6
+    assert both["cost_usd"] == pytest.approx(own + other)
+    assert (both["cost_method"], both["price_card"]) == ("tokens_x_price", None)
+    assert small["price_card"] == "a"
