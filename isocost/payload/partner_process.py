@@ -30,7 +30,7 @@ from isocost.payload.parent import end_with_parent
 
 
 def serve(pipe: Connection) -> int:
-    """Start the engine that is asked for and drive it until it is told to close; the exit code."""
+    """Start the engine that is asked for and drive it until it is to close; the exit code."""
     _, name, settings = pipe.recv()
     engine = engine_class(name)(settings)
     try:

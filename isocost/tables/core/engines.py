@@ -106,8 +106,8 @@ def _computes_here(info: Mapping[str, Any]) -> bool:
 def runs_of_several(calls: pl.DataFrame, manifests: Iterable[Any]) -> set[Run]:
     """Runs with engines of partners, whose power was measured together with the session's own.
 
-    Also where a partner is a server: it may compute on the same machine. Nobody knows which joule
-    was whose.
+    Also where a partner is a server: it may compute on the same machine. Which joule was whose is
+    unknown.
 
     Args:
         calls: session_id, run_id and, unless the bank is older, partner.
