@@ -244,7 +244,12 @@ def _take(
         return
     calls = numbered_calls(made, logprobs_k=logprobs_k, context=gateway.upstream.context)
     rows = [
-        sink.take(made.sample, *_as_request(made.sample, item, completion), numbered=item)
+        sink.take(
+            made.sample,
+            *_as_request(made.sample, item, completion),
+            is_warmup=False,
+            numbered=item,
+        )
         for item, completion in calls
     ]
     conclude(made, rows, attempt)
