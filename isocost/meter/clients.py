@@ -74,12 +74,14 @@ class Ended:
 
     Attributes:
         answer: its answer; None if there is none.
-        fault: what it did wrong; None if it answered.
+        fault: what it did wrong, in a line; None if it answered.
+        details: the end of what it said about that.
         cause: what `watched` said, if that ended it.
     """
 
     answer: str | None = None
     fault: str | None = None
+    details: str = ""
     cause: str | None = None
 
 
@@ -128,7 +130,7 @@ class CommandClient:
         if cause is not None:
             return Ended(cause=cause)
         if group.code:
-            return Ended(fault=group.failure())
+            return group.failure()
         answer = group.output().decode("utf-8", "replace").strip()
         return Ended(answer) if answer else Ended(fault="the client printed no answer")
 
@@ -159,13 +161,15 @@ class FunctionClient:
             group.kill()
             group.read_rest()
             self.close()
-            return Ended(cause=cause) if cause else Ended(fault=group.failure())
+            return Ended(cause=cause) if cause else group.failure()
         group.forget()
         said = json.loads(line)
         if "cannot_start" in said:
             self.close()
             return Ended(fault=f"the function cannot be imported: {said['cannot_start']}")
-        return Ended(said.get("answer"), said.get("error"))
+        if (error := said.get("error")) is not None:
+            return Ended(fault=f"the function raised {error.splitlines()[-1]}", details=error)
+        return Ended(said["answer"])
 
     def close(self) -> None:
         """See `Client`."""
@@ -195,15 +199,15 @@ def _filled(word: str, values: Mapping[str, str]) -> str:
     return _PLACE.sub(lambda found: values[found[0]], word)
 
 
-def _failed(code: int, errors: str) -> str:
-    """What is said of a client that failed."""
+def _failed(code: int, errors: str) -> Ended:
+    """A client that has failed: how it ended, and the end of what it said."""
     last = errors.strip()[-_STDERR_BYTES:]
     if code > _SIGNALLED:
         name = signal.strsignal(code - _SIGNALLED) or str(code - _SIGNALLED)
         what = f"the client was ended by a signal ({name})"
     else:
         what = f"the client ended with exit code {code}"
-    return f"{what}: {last}" if last else what
+    return Ended(fault=f"{what}: {last.splitlines()[-1]}" if last else what, details=last)
 
 
 class _Group:
@@ -246,8 +250,8 @@ class _Group:
         """Standard output so far."""
         return bytes(self._said["stdout"])
 
-    def failure(self) -> str:
-        """What is said of a client that has failed: how it ended, and the end of its errors."""
+    def failure(self) -> Ended:
+        """How the command failed."""
         return _failed(self.code or 0, self._said["stderr"].decode("utf-8", "replace"))
 
     def forget(self) -> None:

@@ -7,7 +7,8 @@ here: passing it on (``gateway``).
 A request may ask for several choices, or have several prompts. Each choice is a call of its own,
 since that is what the model generates. Servers report tokens for the request as a whole: its tokens
 are divided over its choices so that their sum is the server's count, by the log-probabilities if
-every choice has one per token, otherwise by the pieces or the characters that came.
+every choice has one per token, otherwise by the pieces or the characters that came. Tokens of the
+prompt are those of each choice, as a server computes them; a service may bill them only once.
 """
 
 from __future__ import annotations
@@ -316,16 +317,15 @@ class Completions:
         found: list[Completion] = []
         for number, index in enumerate(order):
             place = min(index // each, len(lengths) - 1)
-            is_first = index % each == 0
-            # The prompt of several choices is computed once.
-            shared = prompt[place] if cached[place] is not None else None
             found.append(
                 self._completion(
                     index,
                     number,
-                    prompt_tokens=prompt[place],
-                    cached_tokens=cached[place] if is_first else shared,
-                    output_tokens=output[number],
+                    {
+                        "prompt_tokens": prompt[place],
+                        "cached_tokens": cached[place],
+                        "output_tokens": output[number],
+                    },
                 )
             )
         return found
@@ -339,7 +339,7 @@ class Completions:
             return apportioned(total, [self._pieces[index] for index in order])
         return apportioned(total, [len(self._text(index)) for index in order])
 
-    def _completion(self, index: int, number: int, **counts: int | None) -> Completion:
+    def _completion(self, index: int, number: int, counts: Mapping[str, int | None]) -> Completion:
         answer, exchange = self._answers[index], self._exchange
         finish = finish_reason(answer.finish_reason)
         notes = [
@@ -362,7 +362,9 @@ class Completions:
             first_token_s=answer.first_s or answer.last_s,
             last_token_s=answer.last_s,
             num_retries=0,
-            **counts,
+            prompt_tokens=counts["prompt_tokens"],
+            cached_tokens=counts["cached_tokens"],
+            output_tokens=counts["output_tokens"],
         )
 
     def _failed(self, fault: str) -> Completion:

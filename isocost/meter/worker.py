@@ -41,7 +41,7 @@ def _answer(function: Any, asked: dict[str, Any]) -> dict[str, Any]:
     except Exception:
         return {"error": traceback.format_exc(limit=-4).strip()}
     if given is None or not isinstance(given, str):
-        return {"error": f"the function returned {type(given).__name__}, not a text"}
+        return {"error": f"nothing, and returned {type(given).__name__} instead of a text"}
     return {"answer": given.encode("utf-8", "replace").decode()}
 
 

@@ -256,7 +256,7 @@ def _take(
     sink.take_answers(made)
     if made.has_failed:
         error = made.rows[-1]["error"]
-        progress.say(f"sample {made.sample.sample_id} failed: {error.splitlines()[-1][:300]}")
+        progress.say(f"sample {made.sample.sample_id} failed: {error.splitlines()[0][:300]}")
     else:
         made.output_tokens = sum(row["output_tokens"] or 0 for row in rows)
         progress.add(made.output_tokens)
@@ -332,7 +332,7 @@ def conclude(made: Made, rows: Sequence[Mapping[str, Any]], attempt: int) -> Non
             "budget_unit": None,
             "answer_text": None if made.has_failed else ended.answer,
             "finish_reason": "error" if made.has_failed else reason,
-            "error": fault or _remark(made, rows),
+            "error": _remark(made, rows) if fault is None else _storable(made, fault),
             "answer_call_index": holder,
             # A call that failed is no part of the sample.
             "call_attempts": [attempt if i in kept else None for i in range(len(rows))],
@@ -362,6 +362,12 @@ def _end(
     if what == TIME_LIMIT:
         what = f"the client did not end within {made.method.time_limit_s:g} s"
     return None, f"{what}{behind}"
+
+
+def _storable(made: Made, fault: str) -> str:
+    """Why a sample failed: a line, and below it the end of what its client said."""
+    text = f"{fault}\n{made.ended.details}" if made.ended.details else fault
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _remark(made: Made, rows: Sequence[Mapping[str, Any]]) -> str | None:

@@ -70,14 +70,14 @@ GENERATIONS = Table(
             "wave",
             "int32",
             "Calls of a sample with the same number ran at the same time, from 0; each waited for "
-            "all of the wave before. Of a client: one more than the highest wave that had ended when"
-            " the call began. NULL in banks older than methods, which is 0.",
+            "all of the wave before. Of a client: one more than the highest wave that had ended"
+            " when the call began. NULL in banks older than methods, which is 0.",
         ),
         Column(
             "request_hash",
             "string",
-            "First 16 hexadecimal digits of the SHA-256 of everything that a method asked; equal for"
-            " choices of one request of a client. NULL for the method `sample`.",
+            "First 16 hexadecimal digits of the SHA-256 of everything that a method asked; equal"
+            " for choices of one request of a client. NULL for the method `sample`.",
         ),
         columns.TASK,
         columns.MODEL_VARIANT,
