@@ -50,6 +50,8 @@ class Scripted:
         bodies: the bytes of every answer, in the order of their ends.
         requests: every request's JSON.
         keys: authorization of every request.
+        has_usage: whether it reports tokens.
+        end: stops the server.
     """
 
     script: Script = added
@@ -63,6 +65,7 @@ class Scripted:
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     has_usage: bool = True
+    end: Callable[[], None] = lambda: None
 
     async def models(self, _: Request) -> Response:
         """The only model."""
@@ -223,8 +226,14 @@ def serving(**script: Any) -> Iterator[Scripted]:
         thread.start()
         while not runner.started:
             thread.join(0.005)
+
+        def end() -> None:
+            runner.should_exit = runner.force_exit = True
+            thread.join(10)
+            place.close()
+
+        server.end = end
         try:
             yield server
         finally:
-            runner.should_exit = runner.force_exit = True
-            thread.join(10)
+            end()

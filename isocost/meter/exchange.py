@@ -223,8 +223,10 @@ class Completions:
         if fault is None:
             try:
                 self._read()
-            except (Unusable, ValueError) as error:
+            except Unusable as error:
                 fault = str(error)[:500]
+            except ValueError as error:
+                fault = f"the answer is not JSON: {str(error)[:200]}"
         self.has_failed = fault is not None
         self.found = [self._failed(fault)] if fault is not None else self._completions()
 

@@ -5,8 +5,8 @@ raw_generations for its calls and the row of raw_answers that completes its samp
 processes and the gateway (``isocost.meter``), samples whose method is asked (``course``).
 
 A sample is banked as a whole when its client has ended: its calls and its answer are sealed
-together. A client cannot be continued, so a sample that was under way at the end of a run starts
-again from nothing, and nothing of it is in the bank (docs/decisions/0016).
+together, the calls first. A client cannot be continued, so a sample that was under way at the end
+of a run starts again from nothing (docs/decisions/0016).
 """
 
 from __future__ import annotations
@@ -184,6 +184,7 @@ def drive_clients(
     at_once = int(options["clients"])
     clients = Clients(gateway, at_once, stop)
     flying: dict[Future[Made], str] = {}
+    dropped = 0
     upcoming = next(samples, None)
     probed = time.monotonic()
     try:
@@ -202,15 +203,19 @@ def drive_clients(
             done = wait(flying, _WAIT_S, FIRST_COMPLETED).done if flying else _pause()
             for future in done:
                 del flying[future]
-                _take(future.result(), sink, progress, attempt, logprobs_k, gateway)
+                made = future.result()
+                if made.ended.cause == STOPPED:
+                    dropped += 1
+                else:
+                    _take(made, sink, progress, attempt, logprobs_k, gateway)
             if gateway.away_s() and time.monotonic() - probed > _PROBE_S:
                 probed = time.monotonic()
                 gateway.probe()
                 _check_reachable(gateway)
             sink.seal()
             progress.tick()
-        if flying:
-            progress.say(f"{len(flying)} samples were under way; they will start again")
+        if dropped := dropped + len(flying):
+            progress.say(f"{dropped} samples were under way; they will start again")
     finally:
         clients.close()
 
@@ -240,8 +245,6 @@ def _take(
     made: Made, sink: Sink, progress: Progress, attempt: int, logprobs_k: int, gateway: Gateway
 ) -> None:
     """Bank a sample: its calls, then its answer."""
-    if made.ended.cause == STOPPED:
-        return
     calls = numbered_calls(made, logprobs_k=logprobs_k, context=gateway.upstream.context)
     rows = [
         sink.take(
