@@ -126,8 +126,9 @@ class _Made:
             prompt = body["prompt"]
             prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         self._prompts = prompts
+        self._most = body.get("max_tokens") or body.get("max_completion_tokens") or 10**6
         self.choices = [
-            server.script(prompt, number, index)[: body.get("max_tokens") or 10**6]
+            server.script(prompt, number, index)[: self._most]
             for prompt in prompts
             for index in range(body.get("n") or 1)
         ]
@@ -203,7 +204,7 @@ class _Made:
     def _finish(self, tokens: list[str]) -> str:
         if self._tools:
             return "tool_calls"
-        return "length" if len(tokens) == self._body.get("max_tokens") else "stop"
+        return "length" if len(tokens) == self._most else "stop"
 
 
 @contextmanager

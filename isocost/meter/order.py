@@ -39,8 +39,8 @@ def waves(spans: Sequence[tuple[float, float]]) -> list[int]:
 def parent_of(asked: Asked, earlier: Sequence[tuple[int, str]]) -> int | None:
     """The call whose answer a request contains; the last one in the prompt if there are several.
 
-    An answer counts where it is a message of the assistant, or, from `LEAST_QUOTED` characters on,
-    where it is quoted in any message.
+    An answer counts where it is a message of the assistant or the end of one, which is then being
+    continued, or, from `LEAST_QUOTED` characters on, where it is quoted in any message.
 
     Args:
         asked: the request.
@@ -51,7 +51,7 @@ def parent_of(asked: Asked, earlier: Sequence[tuple[int, str]]) -> int | None:
         said = text.strip()
         if role == "assistant":
             for number, answer in reversed(answers):
-                if answer == said:
+                if said.endswith(answer) and not said[: -len(answer)][-1:].isalnum():
                     return number
         quoted = [
             (text.rfind(answer), number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,9 +33,7 @@ def test_a_wave_is_the_longest_chain_of_calls_that_ended_before(spans):
 
 def chat(*turns):
     messages = [{"role": role, "content": content} for role, content in turns]
-    return read_request(
-        CHAT, __import__("json").dumps({"model": "m", "messages": messages}).encode(), "m"
-    )
+    return read_request(CHAT, json.dumps({"model": "m", "messages": messages}).encode(), "m")
 
 
 def test_the_parent_is_the_last_answer_in_the_prompt():
@@ -49,6 +48,9 @@ def test_the_parent_is_the_last_answer_in_the_prompt():
     assert parent_of(asked, earlier) == 1
     asked = chat(("user", "?"), ("assistant", "8"), ("user", "The sum of both numbers is 12."))
     assert parent_of(asked, earlier) == 1, "the later place in the prompt"
+    begun = chat(("user", "?"), ("assistant", "First add.\n\nThen 8\n"))
+    assert parent_of(begun, [(0, "First add."), (1, "Then 8")]) == 1, "a turn that is continued"
+    assert parent_of(chat(("assistant", "It is 28")), earlier) is None, "8 is not its end"
     parts = [{"type": "text", "text": "So: The sum of both numbers is 12."}]
     assert parent_of(chat(("user", parts)), earlier) == 1
     body = b'{"model": "m", "prompt": "Q: A: The sum of both numbers is 12. Hence"}'
