@@ -20,7 +20,7 @@ from pathlib import Path
 
 import polars as pl
 
-from benchmarks.live import measured
+from benchmarks.live import generated
 from isocost.bank.reader import read_raw
 from isocost.build import refresh
 from isocost.store import Store
@@ -179,10 +179,11 @@ def main() -> int:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         store = Store(Path(name) / "data")
-        session_id = measured(
-            store, Path(name), "forced", SWEEP, problems=arguments.problems, most=MOST,
-            budgets=[int(budget) for budget in BUDGETS],
-        )  # fmt: skip
+        file = Path(name) / "forced.yaml"
+        budgets = [int(budget) for budget in BUDGETS]
+        settings = {"name": "forced", "problems": arguments.problems, "most": MOST}
+        file.write_text(SWEEP.format(budgets=budgets, **settings), encoding="utf-8")
+        [session_id] = generated(store, file)
         refresh.derive(store, "strategies")
         command = f"python -m benchmarks.forced --problems {arguments.problems} --write"
         rows = compared(store, session_id, command)

@@ -8,7 +8,7 @@ flight (``loop``), the methods (``isocost.methods``).
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -65,6 +65,7 @@ class Course:
         self.sample = sample
         self._method, self._attempt, self._room = method, attempt, room
         self._seeded = per_request_seed
+        self._partners = frozenset(method.partners())
         self._banked = dict(banked or {})
         self._shared = {} if shared is None else shared
         self.restarted: str | None = None
@@ -182,12 +183,12 @@ class Course:
             TypeError, ValueError: the method does not keep to its interface.
         """
         first = len(self._attempts)
-        calls = [_judged_call(call, first) for call in got]
+        calls = [_judged_call(call, first, self._partners) for call in got]
         if not calls:
             raise ValueError("it asked for no calls")
         self._check_sharing(calls)
         return [
-            numbered(first + i, self._wave + 1, call, self._call_id(call.parent))
+            numbered(first + i, self._wave + 1, call, self._parent_holder(call))
             for i, call in enumerate(calls)
         ]
 
@@ -204,12 +205,11 @@ class Course:
         if not all(call.shared for call in calls) or self._n_shared < len(self._attempts):
             raise ValueError("a call is shared after one that is not, or together with it")
 
-    def _call_id(self, index: int | None) -> str | None:
-        """The id of one of its calls."""
-        if index is None:
-            return None
-        owner = self.sample.owner if index < self._n_shared else None
-        return f"{(owner or self.sample).sample_id}:{index}"
+    def _parent_holder(self, call: Call) -> str | None:
+        """What holds the call that one builds on, if that is shared; None otherwise."""
+        owner = self.sample.owner
+        is_shared = call.parent is not None and call.parent < self._n_shared
+        return owner.sample_id if owner is not None and is_shared else None
 
     def _completed(self, item: NumberedCall) -> Mapping[str, Any] | None:
         """The row of a call that need not be made, its own or a shared one."""
@@ -367,8 +367,8 @@ def _reply(row: Mapping[str, Any]) -> Reply:
     )
 
 
-def _judged_call(value: object, first: int) -> Call:
-    """A call whose fields are valid and which builds on an earlier one.
+def _judged_call(value: object, first: int, partners: Collection[str]) -> Call:
+    """A call whose fields are valid, which builds on an earlier one and asks a known partner.
 
     Raises:
         TypeError, ValueError: what is wrong with it.
@@ -378,6 +378,8 @@ def _judged_call(value: object, first: int) -> Call:
         raise TypeError("it asked for an answer among calls")
     if call.parent is not None and call.parent >= first:
         raise ValueError(f"call {call.parent} is not an earlier call")
+    if call.partner is not None and call.partner not in partners:
+        raise ValueError(f"it asked the partner {call.partner!r}, which it does not declare")
     return call
 
 

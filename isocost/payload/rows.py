@@ -81,6 +81,8 @@ def generation_row(
         else sample.sample_id
     )
     index = 0 if numbered is None else numbered.index
+    parent = None if numbered is None else numbered.call.parent
+    holder = (None if numbered is None else numbered.parent_holder) or sample_id
     tokens = completion.token_ids
     logprobs, fault = judged_logprobs(completion.logprobs)
     row = {
@@ -91,11 +93,12 @@ def generation_row(
         "attempt": attempt,
         "sample_index": None if is_warmup else sample.sample_index,
         "call_index": index,
-        "parent_call_id": None if numbered is None else numbered.parent_call_id,
+        "parent_call_id": None if parent is None else f"{holder}:{parent}",
         "role": "solve" if numbered is None else numbered.call.role,
         "method": point.method_name,
         "wave": 0 if numbered is None else numbered.wave,
         "request_hash": None if numbered is None else numbered.request_hash,
+        "partner": request.partner,
         "task": point.task.name,
         "model_variant": point.model.name,
         "prompt_name": point.prompt.name,

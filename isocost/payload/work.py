@@ -34,6 +34,7 @@ PAYLOAD_OPTIONS = {
     "isolate_points": bool,
     "per_request_seed": bool,
     "confidence_window": int,
+    "clients": int,
 }
 """Engine options that the payload itself reads; the engine receives the others."""
 
@@ -185,22 +186,26 @@ class NumberedCall:
         wave: calls with the same number run at the same time.
         call: what the method asked.
         request_hash: hash of all of it.
-        parent_call_id: the call that it builds on; None for none.
+        parent_holder: sample_id under which the call that it builds on is banked, if that is not
+            the sample's own.
     """
 
     index: int
     wave: int
     call: Call
     request_hash: str
-    parent_call_id: str | None = None
+    parent_holder: str | None = None
 
 
-def numbered(index: int, wave: int, call: Call, parent_call_id: str | None = None) -> NumberedCall:
+def numbered(index: int, wave: int, call: Call, parent_holder: str | None = None) -> NumberedCall:
     """A call with its place in the sample, and the hash of what it asks."""
     asked = {name: getattr(call, name) for name in Call.__slots__}
-    if not call.shared:  # as it was before calls could be shared
+    # Calls have the hashes that they had before there were partners and shared calls.
+    if call.partner is None:
+        del asked["partner"]
+    if not call.shared:
         del asked["shared"]
-    return NumberedCall(index, wave, call, sha256_hex(asked, 16), parent_call_id)
+    return NumberedCall(index, wave, call, sha256_hex(asked, 16), parent_holder)
 
 
 def method_request(sample: Sample, item: NumberedCall, *, per_request_seed: bool) -> Request:
@@ -224,6 +229,7 @@ def method_request(sample: Sample, item: NumberedCall, *, per_request_seed: bool
         continuation=call.continuation,
         stop=call.stop,
         choices=call.choices,
+        partner=call.partner,
     )
 
 
@@ -259,6 +265,8 @@ def payload_options(session: Session) -> dict[str, int | bool]:
     isolate_points: finish one point before the next starts.
     per_request_seed: seed each request separately.
     confidence_window: tokens of DeepConf's window.
+    clients: clients of the method `external` at once, each a process, by default eight, or as many
+        as ``max_num_seqs`` if that is less.
 
     Raises:
         IsocostError: an option has the wrong type or an impossible value.
@@ -268,6 +276,7 @@ def payload_options(session: Session) -> dict[str, int | bool]:
         "isolate_points": False,
         "per_request_seed": False,
         "confidence_window": 2048,
+        "clients": min(session.engine.max_num_seqs, 8),
     }
     for name, kind in PAYLOAD_OPTIONS.items():
         if name in session.engine.options:
@@ -282,13 +291,15 @@ def payload_options(session: Session) -> dict[str, int | bool]:
     return found
 
 
-def engine_settings(session: Session, seed: int) -> EngineSettings:
-    """The engine's settings from the session.
+def engine_settings(session: Session, seed: int, partner: str | None = None) -> EngineSettings:
+    """The settings of the session's engine, or of a partner's.
 
     `seed` may differ from the session's in later attempts.
     """
-    engine = session.engine
+    engine = session.engine if partner is None else session.partners[partner]
     loads_model = capabilities_of(engine.engine).loads_model
+    # The payload reads its options from the session's engine; a partner has none of them.
+    ours = PAYLOAD_OPTIONS if partner is None else ()
     return EngineSettings(
         model_path=str(model_folder(engine.model.path)) if loads_model else engine.model.path,
         model_name=engine.model.name,
@@ -304,5 +315,5 @@ def engine_settings(session: Session, seed: int) -> EngineSettings:
         enable_prefix_caching=engine.enable_prefix_caching,
         enforce_eager=engine.enforce_eager,
         logprobs_k=session.logprobs_k,
-        options={k: v for k, v in engine.options.items() if k not in PAYLOAD_OPTIONS},
+        options={k: v for k, v in engine.options.items() if k not in ours},
     )

@@ -87,6 +87,8 @@ def mark_used(calls: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
     )
     joined = calls.join(made, on="sample_id", how="left", maintain_order="left")
     attempt = pl.col("made_attempts").list.get(pl.col("call_index"), null_on_oob=True)
+    # A client's call that failed, whose answer was then given without it.
+    is_left_out = attempt.is_null() & (pl.col("call_index") < pl.col("made_attempts").list.len())
     is_made = (attempt == pl.col("attempt")).fill_null(False)
     # A verification grades the answer, whenever it was made.
     is_needed = (pl.col("role") == VERIFY) | pl.col("needed").list.contains(
@@ -95,6 +97,8 @@ def mark_used(calls: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
     reason = (
         pl.when(pl.col("needed").is_null())
         .then(pl.lit(UNFINISHED))
+        .when(is_left_out)
+        .then(pl.lit(NOT_NEEDED))
         .when(~is_made)
         .then(pl.lit(SUPERSEDED))
         .when(~is_needed)
