@@ -83,7 +83,7 @@ def engine(monkeypatch):
     return ScriptedEngine
 
 
-def session_of(name="sleep_time", contexts=2, **parameters):
+def session_of(name="sleep_time", contexts=2, in_flight=8, **parameters):
     full = METHODS.get(name)(**parameters).model_dump(mode="json")
     model = ModelVariant(
         name="tiny", path="none", revision=None, dtype="float32", quantization=None, card=CARD
@@ -91,7 +91,7 @@ def session_of(name="sleep_time", contexts=2, **parameters):
     return sessions.session(
         "openai", prompts=("direct",), method=MethodSpec(name=name, parameters=full),
         problems=PROBLEMS, samples=SAMPLES, contexts=contexts, max_tokens=50, model=model,
-        part_rows=3,
+        part_rows=3, options={"in_flight": in_flight},
     )  # fmt: skip
 
 
@@ -106,18 +106,19 @@ def raw(lake):
     return read_raw(lake, "raw_generations"), read_raw(lake, "raw_answers")
 
 
-def core(lake, calls=None, answers=None):
+def core(lake, calls=None, answers=None, session=None):
     made = raw(lake)
     return build_core(
         made[0] if calls is None else calls,
-        [session_of()],
+        [session or session_of()],
         read_manifests(lake),
         answers=made[1] if answers is None else answers,
     )
 
 
-def test_a_shared_call_is_made_and_banked_once(tmp_path, engine):
-    outcome = go(tmp_path)
+@pytest.mark.parametrize("in_flight", [1, 8])
+def test_a_shared_call_is_made_and_banked_once(tmp_path, engine, in_flight):
+    outcome = go(tmp_path, session_of(in_flight=in_flight))
     assert (outcome.missing, outcome.errors, outcome.generated) == (0, 0, 10)
     calls, answers = raw(tmp_path)
     asked = Counter(request.request_id for request in engine.asked)
@@ -251,22 +252,26 @@ def test_samples_whose_shared_call_is_lost_are_missing_and_made_again(tmp_path, 
     assert core(tmp_path)["core_samples"]["is_valid"].sum() == 10
 
 
-def test_a_shared_call_that_fails_fails_its_samples_and_no_others(tmp_path, engine):
+@pytest.mark.parametrize("in_flight", [1, 8])
+def test_a_shared_call_that_fails_fails_its_samples_and_no_others(tmp_path, engine, in_flight):
     def failing(request):
         if request.call_index == 0 and context_of(request) == 1:
             return completion(request, "", finish_reason="error", error="out of order")
         return reply(request)
 
     engine.reply = staticmethod(failing)
-    outcome = go(tmp_path)
+    outcome = go(tmp_path, session_of(in_flight=in_flight))
     assert (outcome.generated, outcome.missing, outcome.errors) == (6, 4, 4)
     assert "call 0 (sleep): out of order" in outcome.first_error
     tries = [r for r in engine.asked if r.call_index == 0 and context_of(r) == 1]
     assert len(tries) == SAMPLES
     engine.reply = staticmethod(reply)
-    assert go(tmp_path).missing == 0
+    assert go(tmp_path, session_of(in_flight=in_flight)).missing == 0
     assert verify_bank(tmp_path).faults == ()
-    assert core(tmp_path)["core_samples"]["is_valid"].sum() == 10
+    assert (
+        core(tmp_path, session=session_of(in_flight=in_flight))["core_samples"]["is_valid"].sum()
+        == 10
+    )
 
 
 def test_a_problem_without_context_is_refused_before_the_engine_starts(tmp_path, engine):
