@@ -35,6 +35,7 @@ PowerSourceName = Name
 """The registered name of a power source, or "auto"; also checked when a sweep is read."""
 
 _NESTED = ("model", "options")
+_QUESTIONS = ("{question}", "{stem}", "{prompt}")
 
 
 class Frozen(BaseModel):
@@ -82,8 +83,9 @@ class EngineConfig(Frozen):
 class PromptSpec(Frozen):
     """A prompt: how a question is asked.
 
-    `template` contains the marker {question} exactly where the problem's text goes; every other
-    brace is literal.
+    `template` contains the marker {question} exactly where the problem's text goes, or another
+    marker that includes it: {stem} without the choices, {prompt} of a ready-made task.
+    It may name further fields of its tasks; every other brace is literal.
     """
 
     name: Name
@@ -93,8 +95,8 @@ class PromptSpec(Frozen):
     @field_validator("template")
     @classmethod
     def _asks_the_question(cls, value: str) -> str:
-        if "{question}" not in value:
-            raise ValueError("a template must contain {question}")
+        if not any(marker in value for marker in _QUESTIONS):
+            raise ValueError("a template must contain {question} (or {stem}, or {prompt})")
         return value
 
 
@@ -228,7 +230,18 @@ def point_id_of(fields: dict[str, Any]) -> str:
     model = engine_settings_of(
         {"engine": fields["engine"]["engine"], "model": fields["model"]}, Role.IDENTITY
     )["model"]
-    return _hashed({**fields, "engine": engine, "model": model})
+    task = {**fields["task"], "config": _as_resolved(fields["task"]["config"])}
+    return _hashed({**fields, "engine": engine, "model": model, "task": task})
+
+
+def _as_resolved(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings without the revision that was asked for, if they have the commit that it meant.
+
+    The commit says what was measured; a branch moves, and two names may mean one commit.
+    """
+    if settings.get("commit") is None:
+        return settings
+    return {key: value for key, value in settings.items() if key != "revision"}
 
 
 def _hashed(fields: dict[str, Any]) -> str:

@@ -59,11 +59,13 @@ class Problem:
     Attributes:
         problem_id: task name and 12 hexadecimal digits over question, reference and verifier.
         task: name of the task.
-        question: what the model is asked, without the prompt's framing.
+        question: what the model is asked, without the prompt's framing; with its lettered choices
+            if there are any.
         reference: the correct answer (or the tests, for code) as the verifier reads it.
         verifier: registered name of the verifier.
         cluster_id: problems that share a passage or template share it; None if each is independent.
         metadata: where the problem came from; JSON values only.
+        fields: what else a prompt's template may name, by name; see `DERIVED_FIELDS`.
     """
 
     problem_id: str
@@ -73,6 +75,15 @@ class Problem:
     verifier: str
     cluster_id: str | None
     metadata: Mapping[str, Any] = field(hash=False)
+    fields: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+DERIVED_FIELDS = ("stem", "choices", "prompt", "cluster", "tests")
+"""Fields that add nothing to a problem's identity.
+
+The question contains the stem and the choices, the reference the tests, and a prompt is made of the
+question by a convention that is part of the task. Every other field is part of the problem's id.
+"""
 
 
 def make_problem(
@@ -83,11 +94,26 @@ def make_problem(
     *,
     cluster_id: str | None = None,
     metadata: Mapping[str, Any] | None = None,
+    fields: Mapping[str, str] | None = None,
 ) -> Problem:
     """Build a problem and its id."""
-    digits = sha256_hex({"question": question, "reference": reference, "verifier": verifier}, 12)
+    content: dict[str, Any] = {
+        "question": question,
+        "reference": reference,
+        "verifier": verifier,
+    }
+    fields = dict(fields or {})
+    if own := {name: text for name, text in fields.items() if name not in DERIVED_FIELDS}:
+        content["fields"] = own
     return Problem(
-        f"{task}-{digits}", task, question, reference, verifier, cluster_id, dict(metadata or {})
+        f"{task}-{sha256_hex(content, 12)}",
+        task,
+        question,
+        reference,
+        verifier,
+        cluster_id,
+        dict(metadata or {}),
+        fields,
     )
 
 
@@ -125,7 +151,11 @@ class Verdict:
 
 
 class TaskSource(Protocol):
-    """A source of problems. Registered by its `name`; one file in sources/ each."""
+    """A source of problems. Registered by its `name`; one file in sources/ each.
+
+    A source whose data can change under the same name also has `resolve(task)`: the task's `config`
+    with what the name means now, such as `commit`; `config` with a `commit` is final.
+    """
 
     name: str
 

@@ -36,7 +36,7 @@ GROUND = {
     "units",
 }
 FLOORS = (
-    {"methods"},
+    {"methods", "hub"},
     {"sweep", "tasks", "telemetry", "bank", "strategies", "frontier", "curves", "items", "gates"},
     {"engines"},
     {"importers", "payload"},
