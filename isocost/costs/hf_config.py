@@ -7,12 +7,12 @@ to fill in, because a wrong count would silently falsify every FLOP and byte dow
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from isocost.costs.hf_file import read_hf_config
 from isocost.costs.model_cards import ModelCard
 from isocost.costs.skeletons import model_skeleton
 from isocost.errors import IsocostError
@@ -185,31 +185,6 @@ def _bytes_per_weight(c: Mapping[str, Any], dtype: str | None, where: str) -> fl
     return BYTES_PER_DTYPE[stored]
 
 
-def _read(path: Path) -> Mapping[str, Any]:
-    file = path / "config.json" if path.is_dir() else path
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise IsocostError(
-            "no model configuration here",
-            where=str(file),
-            remedy="Give a model folder or its config.json",
-        ) from None
-    except json.JSONDecodeError as error:
-        raise IsocostError(
-            f"not valid JSON ({error})",
-            where=str(file),
-            remedy="Fetch the model's config.json again",
-        ) from None
-    if not isinstance(config, dict):
-        raise IsocostError(
-            "the configuration is not a JSON object",
-            where=str(file),
-            remedy="Give a model's config.json",
-        )
-    return config
-
-
 def model_card_from_hf_config(
     path: str | Path,
     *,
@@ -235,11 +210,11 @@ def model_card_from_hf_config(
             unknown number format.
     """
     path = Path(path)
-    config = _read(path)
+    config = read_hf_config(path / "config.json" if path.is_dir() else path)
     where = str(path)
     label = name or (path.name if path.is_dir() else path.parent.name)
     family = config.get("model_type")
-    if family not in FAMILIES:
+    if not isinstance(family, str) or family not in FAMILIES:
         raise IsocostError(
             f"weights of model_type {family!r} cannot be counted (known: {', '.join(FAMILIES)})",
             where=f"{where}, key model_type",
@@ -281,6 +256,12 @@ def model_card_from_hf_config(
     except KeyError as error:
         raise IsocostError(
             f"the configuration lacks the key {error}",
+            where=where,
+            remedy=f"Fill in this card:\n{model_skeleton(label)}",
+        ) from None
+    except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise IsocostError(
+            f"the sizes do not describe a model of type {family}: {error}",
             where=where,
             remedy=f"Fill in this card:\n{model_skeleton(label)}",
         ) from None

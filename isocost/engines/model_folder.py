@@ -7,12 +7,12 @@ FLOPs of a model (``isocost.costs``).
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from isocost.costs.hf_file import read_hf_config, size
 from isocost.errors import IsocostError
 
 _WEIGHTS = ("*.safetensors", "*.bin", "*.pt")
@@ -37,22 +37,10 @@ class ModelFolder:
         """``config.json``; the text model's part if there are several.
 
         Raises:
-            IsocostError: it is missing or not JSON.
+            IsocostError: it is missing, not a JSON object, or has an impossible size.
         """
         if self._config is None:
-            file = self.path / "config.json"
-            try:
-                found = json.loads(file.read_text(encoding="utf-8"))
-            except FileNotFoundError:
-                raise IsocostError(
-                    "config.json is missing",
-                    where=str(self.path),
-                    remedy="Give a Hugging Face model folder.",
-                ) from None
-            except (OSError, ValueError) as error:
-                raise IsocostError(
-                    f"cannot be read: {error}", where=str(file), remedy="Fetch the model again."
-                ) from None
+            found = read_hf_config(self.path / "config.json")
             self._config = found.get("text_config") or found
         assert self._config is not None
         return self._config
@@ -95,9 +83,9 @@ class ModelFolder:
         Raises:
             IsocostError: names both numbers.
         """
-        positions = self.config().get("max_position_embeddings")
+        positions = size(self.config(), "max_position_embeddings")
         if (
-            isinstance(positions, int)
+            positions is not None
             and max_model_len > positions
             and not self.config().get("rope_scaling")
         ):
@@ -124,11 +112,16 @@ class ModelFolder:
             )
         ):
             return None
-        layers, heads = config.get("num_hidden_layers"), config.get("num_attention_heads")
-        if not isinstance(layers, int) or not isinstance(heads, int):
+        layers, heads = size(config, "num_hidden_layers"), size(config, "num_attention_heads")
+        hidden, width = size(config, "hidden_size"), size(config, "head_dim")
+        if layers is None or heads is None or (width is None and hidden is None):
             return None
-        groups = config.get("num_key_value_heads") or heads
-        width = config.get("head_dim") or config.get("hidden_size", 0) // heads
+        groups = heads
+        if config.get("num_key_value_heads") is not None:
+            groups = size(config, "num_key_value_heads")
+        width = width or (hidden or 0) // heads
+        if groups is None:
+            return None
         return 2 * layers * groups * width * (bytes_per_value or self._bytes(dtype)) or None
 
     def check_kv_cache(

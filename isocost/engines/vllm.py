@@ -200,7 +200,7 @@ class VllmEngine:
                         "working compiler."
                     ),
                 )
-            self._folder.check_memory(cache_bytes, dtype=dtype)
+            self._folder.check_memory(cache_bytes * ranks, dtype=dtype)
         elif is_cuda_build():
             check_driver(self._settings.model_name)
 

@@ -167,7 +167,7 @@ def test_bad_configurations_name_the_place(tmp_path, content, match):
 
 
 def test_missing_configuration(tmp_path):
-    with pytest.raises(IsocostError, match="no model configuration"):
+    with pytest.raises(IsocostError, match=r"config\.json is missing"):
         ModelCard.from_hf_config(tmp_path)
 
 

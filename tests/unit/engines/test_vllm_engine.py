@@ -67,7 +67,7 @@ def test_a_sound_folder_passes(folder):
             r"folder .*models/tiny does not exist.*isocost.engines.prepare tiny",
         ),
         (lambda f: (f / "config.json").unlink(), "config.json is missing"),
-        (lambda f: (f / "config.json").write_text("{"), "cannot be read"),
+        (lambda f: (f / "config.json").write_text("{"), "not valid JSON"),
         (lambda f: (f / "tokenizer.json").unlink(), "no tokenizer"),
         (lambda f: (f / "model.safetensors").unlink(), "no weights"),
     ],
