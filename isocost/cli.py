@@ -1,4 +1,4 @@
-"""The command line: ``isocost plan | import | bank | export | compare | refresh | ...``.
+"""The command line: ``isocost plan | tasks | import | bank | export | compare | refresh | ...``.
 
 Lives here: arguments and printing. Not here: the work of the commands. Long computations import
 their packages inside the command, so that ``isocost --help`` responds at once. Running a sweep
@@ -83,6 +83,7 @@ def checkout_beside(folder: Path) -> str | None:
 
 def _parser() -> argparse.ArgumentParser:
     from isocost.build import proof_command
+    from isocost.intake import tasks_command
     from isocost.publish import export_command
 
     parser = argparse.ArgumentParser(
@@ -100,6 +101,10 @@ def _parser() -> argparse.ArgumentParser:
     plan = commands.add_parser("plan", help="check a sweep file and write its session files")
     plan.add_argument("sweep", type=Path)
     plan.set_defaults(run=_plan, makes_root=True)
+
+    ready = commands.add_parser("tasks", help="list ready-made tasks, and show what they ask")
+    tasks_command.add_arguments(ready)
+    ready.set_defaults(run=tasks_command.run_command, makes_root=True)
 
     bring = commands.add_parser(
         "import", help="import another tool's results", description="Formats: " + _formats()

@@ -2,7 +2,8 @@
 
 Lives here: the settings of the source and how a row becomes a problem. `dataset` is the data set's
 id. `config`: `columns` maps fields to columns; `subset`, `split`, `revision` say which rows, or
-`files` with a pattern; `shuffle_choices` and `reference_is` are about choices. Not here: reading
+`files` with a pattern; `shuffle` draws the order of rows from the task's seed; `shuffle_choices`
+and `reference_is` are about choices. Not here: reading
 the hub (``isocost.hub``), tasks with a convention of their own (``isocost.tasks.ready``).
 """
 
@@ -20,12 +21,12 @@ from isocost.tasks.columns import (
     text_of,
     top_columns,
 )
-from isocost.tasks.hub_rows import Rows, checked_texts, first_distinct
+from isocost.tasks.hub_rows import Rows, check_shuffle, checked_texts, first_distinct
 from isocost.tasks.model import Problem, TaskLike, TaskMistake, make_problem
 from isocost.tasks.registry import register_source
 
 _WHERE = ("subset", "split", "revision", "commit", "files")
-_KEYS = (*_WHERE, "columns", "shuffle_choices", "reference_is")
+_KEYS = (*_WHERE, "columns", "shuffle", "shuffle_choices", "reference_is")
 
 
 @register_source
@@ -47,7 +48,7 @@ class HuggingFace:
         next(self._problems(task), None)
 
     def load(self, task: TaskLike) -> tuple[Problem, ...]:
-        """The first distinct problems in the data set's order."""
+        """The first distinct problems in the data set's order, or in an order that is drawn."""
         self._check_settings(task)
         return first_distinct(task, _rows(task), self._problems(task))
 
@@ -60,6 +61,7 @@ class HuggingFace:
                     key=("config", key),
                 )
         checked_texts(task.config, _WHERE)
+        check_shuffle(task.config)
         if task.config.get("files") and (task.config.get("subset") or task.config.get("split")):
             raise TaskMistake(
                 "files are named by a pattern and by subset or split",
