@@ -6,8 +6,11 @@ Lives here: resolving a revision, listing and fetching files, all through the ca
 
 from __future__ import annotations
 
+import glob
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,7 +64,7 @@ class Repository:
         from huggingface_hub.errors import CachedRepoTreeNotFoundError
 
         try:
-            self._snapshot([_CARD], is_silent=True)  # also keeps the listing
+            self._snapshot([_CARD])  # also keeps the listing
         except HubFault:
             if not (self.place.is_offline and self.folder.is_dir()):
                 raise
@@ -99,13 +102,13 @@ class Repository:
                 )
             )
 
-    def fetch_all(self, patterns: list[str]) -> Path:
-        """The folder of this commit with every file that matches a pattern.
+    def fetch_all(self, files: Iterable[str]) -> Path:
+        """The folder of this commit with the given files; finished ones are not fetched again.
 
         Raises:
             HubFault: one cannot be downloaded.
         """
-        return self._snapshot(patterns)
+        return self._snapshot([glob.escape(file) for file in files])
 
     def card(self) -> dict[str, Any]:
         """The metadata at the top of its README; empty if there is none."""
@@ -119,7 +122,7 @@ class Repository:
         content = construct(found[1], f"{self.name} {_CARD}")
         return content if isinstance(content, dict) else {}
 
-    def _snapshot(self, patterns: list[str], *, is_silent: bool = False) -> Path:
+    def _snapshot(self, patterns: list[str]) -> Path:
         from huggingface_hub import snapshot_download
         from huggingface_hub.utils import tqdm
 
@@ -138,12 +141,33 @@ class Repository:
                     token=self.place.token or False,
                     local_files_only=self.place.is_offline,
                     allow_patterns=patterns,
-                    tqdm_class=Silent if is_silent else None,
+                    tqdm_class=Silent,
                 )
             )
 
     def _faults(self) -> Any:
         return hub_faults(self.place, self.kind, self.name, self.commit)
+
+
+_OF_A_MODEL = ("*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja", "*.py")
+_WEIGHTS = ("*.safetensors", "*.bin")
+
+
+def model_files(sizes: Mapping[str, int], *, with_weights: bool = True) -> dict[str, int]:
+    """The files of a model repository that an engine loads, with their sizes.
+
+    Those of its top folder; weights of the first kind that is there.
+
+    Args:
+        sizes: every file of the repository.
+        with_weights: whether to include the weights.
+    """
+    top = {name: size for name, size in sizes.items() if "/" not in name}
+    found = {name for name in top if any(fnmatch(name, pattern) for pattern in _OF_A_MODEL)}
+    weights = (({n for n in top if fnmatch(n, pattern)}) for pattern in _WEIGHTS)
+    if with_weights:
+        found |= next((names for names in weights if names), set())
+    return {name: top[name] for name in sorted(found)}
 
 
 def repository_at(kind: Kind, name: str, commit: str) -> Repository:

@@ -15,6 +15,7 @@ from isocost.bank.reader import read_manifests
 from isocost.errors import IsocostError
 from isocost.intake.cards import card_book
 from isocost.intake.catalog import forgotten_file
+from isocost.intake.hub_models import keep_cards
 from isocost.intake.preflight import preflight
 from isocost.intake.settings import sweep_note
 from isocost.plain_files import stored_bytes
@@ -44,6 +45,7 @@ def plan_sweep(store: Store, path: Path) -> list[str]:
     """
     spec = preflight(path)
     planned = plan_sessions(spec)
+    keep_cards(store.root, (session.engine.model for session in planned))
     faults: list[IsocostError] = []
     book = card_book(store, faults)
     if faults:

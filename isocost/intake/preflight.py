@@ -13,6 +13,7 @@ from pathlib import Path
 
 from isocost.engines.protocol import engine_class
 from isocost.errors import IsocostError
+from isocost.intake.hub_models import resolved_models
 from isocost.payload.work import engine_settings, payload_options
 from isocost.registry import did_you_mean
 from isocost.sweep import SweepSpec, TaskSpec, load_sweep, plan_sessions
@@ -44,7 +45,7 @@ def preflight(path: str | Path, *, has_models: bool = True) -> SweepSpec:
     Raises:
         IsocostError: the first mistake, with file, line, dotted key and what would be right.
     """
-    spec = resolved_tasks(load_sweep(path))
+    spec = resolved_models(resolved_tasks(load_sweep(path)))
     check_tasks(spec)
     check_options(spec)
     if has_models:

@@ -36,6 +36,7 @@ from isocost.payload.preflight import (
     check_prompts,
 )
 from isocost.payload.progress import Progress, Reporter, duration
+from isocost.payload.weights import fetch_weights
 from isocost.payload.work import Sample, Work, derived_seed, engine_settings, payload_options
 from isocost.sweep import Session, session_json
 
@@ -138,6 +139,7 @@ def generate(
             if fresh
             else derived_seed(session.engine.seed, session.session_id, writer.manifest.attempt)
         )
+        fetch_weights(session.engine, reporter)
         engine = make(engine_settings(session, seed))
         engine.check()
         check_power_source(session)

@@ -18,7 +18,7 @@ from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex
 from isocost.methods import Asked as AskedOfMethod
 from isocost.methods import Call, Method, method_of
-from isocost.sweep import Point, Session, model_folder, sample_id_of
+from isocost.sweep import Point, Session, sample_id_of, weights_folder
 from isocost.sweep.models import SAMPLE, MethodSpec
 from isocost.tasks import (
     Problem,
@@ -262,7 +262,7 @@ def engine_settings(session: Session, seed: int) -> EngineSettings:
     engine = session.engine
     loads_model = capabilities_of(engine.engine).loads_model
     return EngineSettings(
-        model_path=str(model_folder(engine.model.path)) if loads_model else engine.model.path,
+        model_path=str(weights_folder(engine.model)) if loads_model else engine.model.path,
         model_name=engine.model.name,
         dtype=engine.model.dtype,
         quantization=engine.model.quantization,

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from isocost.capabilities import capabilities_of
 from isocost.errors import IsocostError
+from isocost.hub import model_files
 from isocost.registry import did_you_mean
 from isocost.sweep.expand import engine_configs, model_variants
 from isocost.sweep.models import EngineConfig
-from isocost.sweep.paths import CACHE_PREFIX, model_folder
+from isocost.sweep.paths import CACHE_PREFIX, hub_repository, model_folder
 from isocost.sweep.source import Key
 from isocost.sweep.spec import SweepSpec
 
@@ -63,12 +65,30 @@ def check_models(spec: SweepSpec, *, memory_bytes: int | None = None) -> None:
     for engine in engine_configs(spec):
         key: Key = ("models", index_of[engine.model.name], "path")
         folder = _folder(spec, engine, key)
-        config = _config(spec, folder, key)
+        files = _files(engine, folder)
+        config = _config(spec, folder, files, key)
         _check_context(spec, engine, config)
-        _check_cache(spec, engine, config, folder, memory_bytes)
+        _check_cache(spec, engine, config, files, memory_bytes)
+
+
+def _files(engine: EngineConfig, folder: Path) -> dict[str, int]:
+    """The files of a model with their sizes; for one on the Hub those that will be fetched."""
+    repository = hub_repository(engine.model)
+    if repository is not None:
+        return model_files(repository.sizes())
+    return {item.name: item.stat().st_size for item in folder.iterdir() if item.is_file()}
+
+
+def _has(files: Iterable[str], *patterns: str) -> bool:
+    return any(fnmatch(name, pattern) for name in files for pattern in patterns)
 
 
 def _folder(spec: SweepSpec, engine: EngineConfig, key: Key) -> Path:
+    repository = hub_repository(engine.model)
+    if repository is not None:
+        if "config.json" in repository.sizes():
+            repository.fetch("config.json")
+        return repository.folder
     folder = model_folder(engine.model.path)
     if folder.is_dir():
         return folder
@@ -94,7 +114,7 @@ def _folder(spec: SweepSpec, engine: EngineConfig, key: Key) -> Path:
     )
 
 
-def _config(spec: SweepSpec, folder: Path, key: Key) -> Mapping[str, Any]:
+def _config(spec: SweepSpec, folder: Path, files: Mapping[str, int], key: Key) -> Mapping[str, Any]:
     where = spec.source.where(*key)
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -116,10 +136,8 @@ def _config(spec: SweepSpec, folder: Path, key: Key) -> Mapping[str, Any]:
             where=where,
             remedy="Fetch the model again.",
         )
-    if (
-        spec.engine.options.get("load_format") != "dummy"
-        and not any(folder.glob("*.safetensors"))
-        and not any(folder.glob("*.bin"))
+    if spec.engine.options.get("load_format") != "dummy" and not _has(
+        files, "*.safetensors", "*.bin"
     ):
         raise IsocostError(
             f"{folder} has no weights (*.safetensors)",
@@ -127,9 +145,7 @@ def _config(spec: SweepSpec, folder: Path, key: Key) -> Mapping[str, Any]:
             remedy="Fetch the model again, or finish its conversion.",
         )
     given = spec.engine.options.get("engine_args")
-    if not (isinstance(given, dict) and "tokenizer" in given) and not any(
-        any(folder.glob(name)) for name in _TOKENIZERS
-    ):
+    if not (isinstance(given, dict) and "tokenizer" in given) and not _has(files, *_TOKENIZERS):
         raise IsocostError(
             f"{folder} has no tokenizer ({', '.join(_TOKENIZERS)})",
             where=where,
@@ -175,7 +191,7 @@ def _check_cache(
     spec: SweepSpec,
     engine: EngineConfig,
     config: Mapping[str, Any],
-    folder: Path,
+    files: Mapping[str, int],
     memory_bytes: int | None,
 ) -> None:
     where = spec.source.where("engine", "kv_cache_bytes")
@@ -197,7 +213,7 @@ def _check_cache(
                 where=where,
                 remedy=f"Give at least {-(-needed // 2**20)} MiB, or lower max_model_len.",
             )
-    weights = sum(item.stat().st_size for item in folder.glob("*.safetensors"))
+    weights = sum(size for name, size in files.items() if name.endswith(".safetensors"))
     if memory_bytes is not None and engine.kv_cache_bytes + weights > memory_bytes:
         raise IsocostError(
             f"{engine.kv_cache_bytes:,} bytes of cache plus {weights:,} bytes of weights exceed "

@@ -7,10 +7,18 @@ defaults and lists (isocost.sweep.spec), nor the expansion (isocost.sweep.expand
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from isocost.capabilities import Role, capabilities_of
 from isocost.errors import IsocostError
@@ -47,8 +55,9 @@ class Frozen(BaseModel):
 class ModelVariant(Frozen):
     """One set of weights in one numeric form.
 
-    `path` is a local Hugging Face folder; "cache:NAME" names one in the project's model cache. For
-    an engine that loads no model, it is the server's name for the model, and `dtype` may be
+    `path` is a local Hugging Face folder; "cache:NAME" names one in the project's model cache. With
+    a `commit`, it is the id of a repository on the Hub, and `revision` what the sweep asked for.
+    For an engine that loads no model, it is the server's name for the model, and `dtype` may be
     unknown.
     """
 
@@ -58,6 +67,13 @@ class ModelVariant(Frozen):
     dtype: Dtype | None
     quantization: str | None
     card: str | None
+    commit: str | None = Field(exclude_if=lambda value: value is None)
+    """Not written for a model that has none, so that its ids and files are as before."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, value: Any) -> Any:
+        return {"commit": None, **value} if isinstance(value, dict) else value
 
 
 class EngineConfig(Frozen):
@@ -217,7 +233,8 @@ def engine_settings_of(engine: dict[str, Any], *roles: Role) -> dict[str, Any]:
 
     whole = kept(engine, "")
     return {
-        key: kept(value, f"{key}.") if key in _NESTED else value for key, value in whole.items()
+        key: _as_resolved(kept(value, f"{key}.")) if key in _NESTED else value
+        for key, value in whole.items()
     }
 
 
@@ -237,11 +254,20 @@ def point_id_of(fields: dict[str, Any]) -> str:
 def _as_resolved(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings without the revision that was asked for, if they have the commit that it meant.
 
-    The commit says what was measured; a branch moves, and two names may mean one commit.
+    The commit says what was measured; a branch moves, and two names may mean one commit. A card
+    that was counted from the commit's own configuration follows from it, too.
     """
     if settings.get("commit") is None:
         return settings
-    return {key: value for key, value in settings.items() if key != "revision"}
+    left_out = {"revision"}
+    if str(settings.get("card") or "").startswith(counted_card_name(settings)):
+        left_out.add("card")
+    return {key: value for key, value in settings.items() if key not in left_out}
+
+
+def counted_card_name(model: Mapping[str, Any]) -> str:
+    """How the name of a card begins that is counted from a model's configuration on the Hub."""
+    return f"{model.get('path')}@{str(model.get('commit'))[:12]}"
 
 
 def _hashed(fields: dict[str, Any]) -> str:

@@ -100,12 +100,14 @@ class VariantEntry(Frozen):
     dtype: Dtype | None = None
     quantization: str | None = None
     card: str | None = None
+    commit: str | None = None
 
 
 class ModelEntry(Frozen):
-    """A model folder and the numeric forms in which it is measured.
+    """A model and the numeric forms in which it is measured.
 
-    With `variants`, only the variants are measured.
+    With `variants`, only the variants are measured. `commit` is not for the file: it is what the
+    revision of a model on the Hub is resolved to.
     """
 
     name: Name
@@ -114,6 +116,7 @@ class ModelEntry(Frozen):
     revision: str | None = None
     quantization: str | None = None
     card: str | None = None
+    commit: str | None = None
     variants: Annotated[tuple[VariantEntry, ...], BeforeValidator(_listed)] = ()
 
 
