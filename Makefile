@@ -44,6 +44,12 @@ tools:  # headless Chromium for the UI test, bubblewrap for model-written code, 
 
 # Hundreds of Python processes start: without stored bytecode each would compile every module again.
 test unit: export PYTHONDONTWRITEBYTECODE :=
+# Tests sync thousands of small files: a file system in memory does that in no time, if it has room and may run programs.
+SHM_KIB := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 {print $$4}')
+ifneq ($(shell test -w /dev/shm && test "$(SHM_KIB)" -gt 8000000 && test "$$(awk '/MemAvailable/ {print $$2}' /proc/meminfo)" -gt 12000000 \
+  && ! grep -q " /dev/shm .*noexec" /proc/mounts && echo yes),)
+test unit: export TMPDIR := /dev/shm
+endif
 
 test: setup tools  ## style, types and all tests
 	@$(MAKE) --no-print-directory -j2 lint doctests

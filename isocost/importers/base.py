@@ -163,6 +163,13 @@ class Importer:
         """
         return [regular_file(path)]
 
+    def stated_by_place(self, file: Path) -> str:
+        """What the rows depend on in a file's name or the folders above it; part of its content.
+
+        Empty where the format reads nothing there: a renamed copy is then the same import.
+        """
+        return ""
+
     def records(self, source: ImportInput) -> Iterator[Row]:
         """Every record of the source, streamed, in a fixed order."""
         raise NotImplementedError

@@ -232,7 +232,7 @@ def _job(
         _options(reader, mapping, options),
     )
     fingerprints = tuple(_fingerprint(file) for file in source.files)
-    content = _content_hash(source)
+    content = _content_hash(source, reader)
     import_id = "im-" + sha256_hex(
         [reader.name, reader.version, content, given, source.options, verifier], 16
     )
@@ -431,8 +431,10 @@ def _fingerprint(file: Path) -> tuple[int, int, int]:
     return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
-def _content_hash(source: ImportInput) -> str:
-    """Hash of names and bytes of all files, recording each file's hash.
+def _content_hash(source: ImportInput, reader: Importer) -> str:
+    """Hash of names and bytes of all files, and of what their places state.
+
+    Records the hash of each file.
 
     SHA-256 over the hashes of its blocks, computed in parallel.
     """
@@ -452,6 +454,8 @@ def _content_hash(source: ImportInput) -> str:
                 + size.to_bytes(8, "big")
             )
             digest.update(own.digest())
+            if stated := reader.stated_by_place(file):
+                digest.update(b"place" + stated.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 

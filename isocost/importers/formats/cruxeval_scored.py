@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from isocost.errors import IsocostError
 from isocost.importers.base import Conventions, Importer, ImportInput, register
@@ -29,6 +30,11 @@ class CruxevalScored(Importer):
         units={"metric_value": "pass_at_k, percent -> ratio"},
         notes=("Model, temperature and side come from the file's name where it has them.",),
     )
+
+    def stated_by_place(self, file: Path) -> str:
+        """Model, temperature and side."""
+        named = _NAME.search(file.stem)
+        return named[0] if named else ""
 
     def records(self, source: ImportInput) -> Iterator[Row]:
         """One sample a generation, then the file's own pass@k as aggregates."""

@@ -56,6 +56,10 @@ class LargeLanguageMonkeys(Importer):
         """The file, or every YAML, JSON and JSON Lines file of a folder."""
         return files_under(path, ("*.yaml", "*.yml", "*.json", "*.jsonl"), "problem with samples")
 
+    def stated_by_place(self, file: Path) -> str:
+        """The name of a problem's own file, which identifies a problem without a number."""
+        return file.stem if file.suffix in (".yaml", ".yml") else ""
+
     def records(self, source: ImportInput) -> Iterator[Row]:
         """Every sample of every problem, in order."""
         empty: list[str] = []

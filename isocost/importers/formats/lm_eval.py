@@ -92,6 +92,11 @@ class LmEval(Importer):
             )
         return mine
 
+    def stated_by_place(self, file: Path) -> str:
+        """Task and time: two greedy runs of equal answers differ in nothing else."""
+        match = _SAMPLES.fullmatch(file.name) or _RESULTS.fullmatch(file.name)
+        return match["stamp"] + match.groupdict().get("task", "") if match else ""
+
     def records(self, source: ImportInput) -> Iterator[Row]:
         """Samples of every task, then the summary numbers of every results file."""
         runs: dict[tuple[Path, str], _Run] = {}

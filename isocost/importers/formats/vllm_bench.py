@@ -110,6 +110,10 @@ class VllmBench(Importer):
             )
         return runs
 
+    def stated_by_place(self, file: Path) -> str:
+        """Settings in the names of a sweep's folders."""
+        return _sweep(file)
+
     def records(self, source: ImportInput) -> Iterator[Row]:
         """Requests of every run, then its summary numbers."""
         if source.path.is_dir():
@@ -159,10 +163,15 @@ def _condition(result: dict[str, Any], file: Path) -> dict[str, Any]:
         for key, value in stated_settings(_objects(result)).items()
         if isinstance(value, str | bool)
     }
-    sweep = [
+    sweep = _sweep(file)
+    return brief_settings(condition) | ({"sweep": sweep} if sweep else {})
+
+
+def _sweep(file: Path) -> str:
+    """Settings in the names of a sweep's folders; empty if there are none."""
+    return "/".join(
         part for part in file.absolute().parent.parts[-3:] if part.startswith(("SERVE-", "BENCH-"))
-    ]
-    return brief_settings(condition) | ({"sweep": "/".join(sweep)} if sweep else {})
+    )
 
 
 def _objects(result: dict[str, Any]) -> dict[str, Any]:

@@ -258,9 +258,13 @@ def calls_judged_by_physics(calls: pl.DataFrame) -> pl.DataFrame:
 
 def _applied(frame: pl.DataFrame, rules: tuple[Rule, ...], *, has_kinds: bool) -> pl.DataFrame:
     added: list[str] = []
-    for rule in rules:
-        is_judged = pl.col("record_kind").is_in(rule.kinds) if has_kinds else pl.lit(True)
-        marked = frame.with_columns((rule.broken.fill_null(False) & is_judged).alias("_hit"))
+    hits = [_hit(rule, has_kinds) for rule in rules]
+    # Most frames break no rule: one pass finds that out. A change can make a later rule apply, so
+    # from the first broken rule on each is asked of the frame as it is then.
+    broken = frame.select(hit.any().alias(str(i)) for i, hit in enumerate(hits)).row(0)
+    first = broken.index(True) if True in broken else len(rules)
+    for rule, hit in zip(rules[first:], hits[first:], strict=True):
+        marked = frame.with_columns(hit.alias("_hit"))
         if not marked["_hit"].any():
             continue
         words = {
@@ -270,6 +274,11 @@ def _applied(frame: pl.DataFrame, rules: tuple[Rule, ...], *, has_kinds: bool) -
         added += words
     reasons = pl.concat_list(added).list.drop_nulls() if added else pl.lit([], pl.List(pl.String))
     return frame.with_columns(reasons.alias(REASONS)).drop(added)
+
+
+def _hit(rule: Rule, has_kinds: bool) -> pl.Expr:
+    is_judged = pl.col("record_kind").is_in(rule.kinds) if has_kinds else pl.lit(True)
+    return rule.broken.fill_null(False) & is_judged
 
 
 def _changes(rule: Rule) -> list[pl.Expr]:

@@ -10,8 +10,10 @@ file or folder. A format of single files sets FOLDERS to False.
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import pkgutil
+import shutil
 from pathlib import Path
 from types import ModuleType
 
@@ -34,25 +36,6 @@ FORMATS = [
 ]
 
 
-def cases(kind: str) -> list:
-    """Every setting of every format.
-
-    All but the first of each run with the slow tests, for each is three imports.
-    """
-    named = [
-        (module, name, number)
-        for module in FORMATS
-        for number, name in enumerate(getattr(module, kind))
-    ]
-    return [
-        pytest.param(module, name, marks=[pytest.mark.slow] if number else [])
-        for module, name, number in named
-    ]
-
-
-STATED, HARMLESS = cases("STATED"), cases("HARMLESS")
-
-
 def label(value: object) -> str | None:
     return value.NAME if isinstance(value, ModuleType) else str(value)
 
@@ -60,58 +43,127 @@ def label(value: object) -> str | None:
 def runs(module: ModuleType, folder: Path, name: str, values: tuple) -> list[Path]:
     written = []
     for number, value in enumerate(values):
-        home = folder / f"run{number}"
+        home = folder / name / f"run{number}"
         home.mkdir(parents=True)
         written.append(module.write(home, {name: value}))
     return written
 
 
-def points(module: ModuleType, lake: Path, *paths: Path) -> set[str]:
-    """Points of everything that is not a summary number, of one import or several.
+def points(module: ModuleType, lake: Path, *paths: Path) -> dict[Path, set[str]]:
+    """Points of everything that is not a summary number, by the path that was imported.
 
     Settings of the numbers where there is nothing else.
     """
-    found: set[str] = set()
-    for path in paths:
-        import_path(module.NAME, path, lake, name=str(path), **module.OPTIONS)
-    for frame in [read_imports(lake).collect()]:
-        found |= set(build_imported_core(frame)["core_points"]["point_id"])
-        found = found or {
-            f"{model}: {condition}"
-            for model, condition in frame.select("model_variant", "condition").iter_rows()
-        }
-    return found
+    # Files of equal content are one import.
+    imports = {
+        path: import_path(module.NAME, path, lake, name=str(path), **module.OPTIONS).import_id
+        for path in paths
+    }
+    found: dict[str, set[str]] = {import_id: set() for import_id in imports.values()}
+    frame = read_imports(lake).collect()
+    core = build_imported_core(frame)
+    for name in ("core_samples", "core_counts"):
+        for point_id, import_id in core[name].select("point_id", "session_id").iter_rows():
+            found[import_id].add(point_id)
+    assert set(core["core_points"]["point_id"]) == set().union(*found.values())
+    if not any(found.values()):
+        for model, condition, import_id in frame.select(
+            "model_variant", "condition", "import_id"
+        ).iter_rows():
+            found[import_id].add(f"{model}: {condition}")
+    return {path: found[import_id] for path, import_id in imports.items()}
 
 
-@pytest.mark.parametrize(("module", "name"), STATED, ids=label)
-def test_a_stated_setting_keeps_two_points_apart(
-    module: ModuleType, name: str, tmp_path: Path
-) -> None:
-    written = runs(module, tmp_path / "runs", name, module.STATED[name])
-    apart = points(module, tmp_path / "a", *written)
-    assert len(apart) == 2
+def points_of_runs(
+    module: ModuleType, folder: Path, values: dict[str, tuple]
+) -> dict[str, list[set[str]]]:
+    """Points of the two runs of every setting, each imported alone.
+
+    As a folder they have the same points.
+    """
+    written = {name: runs(module, folder / "runs", name, pair) for name, pair in values.items()}
+    found = points(module, folder / "alone", *(path for pair in written.values() for path in pair))
     if getattr(module, "FOLDERS", True):
-        assert points(module, tmp_path / "b", tmp_path / "runs") == apart
+        (together,) = points(module, folder / "together", folder / "runs").values()
+        assert together == set().union(*found.values())
+    return {name: [found[path] for path in pair] for name, pair in written.items()}
 
 
-@pytest.mark.parametrize(("module", "name"), HARMLESS, ids=label)
-def test_a_harmless_setting_does_not(module: ModuleType, name: str, tmp_path: Path) -> None:
-    written = runs(module, tmp_path / "runs", name, module.HARMLESS[name])
-    apart = points(module, tmp_path / "a", *written)
-    assert len(apart) == 1
-    if getattr(module, "FOLDERS", True):
-        assert points(module, tmp_path / "b", tmp_path / "runs") == apart
+def stating(kind: str) -> list[ModuleType]:
+    return [module for module in FORMATS if getattr(module, kind)]
+
+
+@pytest.mark.parametrize("module", stating("STATED"), ids=label)
+def test_a_stated_setting_keeps_two_points_apart(module: ModuleType, tmp_path: Path) -> None:
+    found = points_of_runs(module, tmp_path, module.STATED)
+    assert {name: [len(run) for run in pair] for name, pair in found.items()} == {
+        name: [1, 1] for name in module.STATED
+    }
+    assert [name for name, (first, second) in found.items() if first == second] == []
+
+
+@pytest.mark.parametrize("module", stating("HARMLESS"), ids=label)
+def test_a_harmless_setting_does_not(module: ModuleType, tmp_path: Path) -> None:
+    found = points_of_runs(module, tmp_path, module.HARMLESS)
+    assert [name for name, (first, second) in found.items() if first != second] == []
+    assert {len(run) for pair in found.values() for run in pair} == {1}
 
 
 def test_every_format_says_what_it_states() -> None:
     assert {module.NAME for module in FORMATS} == set(registered())
 
 
+PLACES = (
+    "copy{suffix}",
+    "SERVE--max_num_seqs-8-/run=1{suffix}",
+    "sample_scored_other_temp0.3_output{suffix}",
+    "sample_scored_another_temp0.5_input{suffix}",
+    "samples_other_2026-01-02T03-04-05.000000{suffix}",
+    "results_2026-01-02T03-04-05.000000{suffix}",
+    "other/deep/copy{suffix}",
+)
+STATING = ("model_variant", "task", "condition", "sampling", "problem_source_id", "source_run")
+
+
+@pytest.mark.parametrize("module", FORMATS, ids=label)
+def test_what_a_place_states_is_content_and_what_it_does_not_is_none(
+    module: ModuleType, tmp_path: Path
+) -> None:
+    (tmp_path / "runs").mkdir()
+    written = module.write(tmp_path / "runs", {})
+    originals = [written] if written.is_file() else [p for p in written.rglob("*") if p.is_file()]
+    for number, original in enumerate(originals):
+        found = {}
+        for place in PLACES:
+            path = tmp_path / f"{number}-{len(found)}" / place.format(suffix=original.suffix)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(original, path)
+            lake = tmp_path / f"lake-{number}-{PLACES.index(place)}"
+            try:
+                made = import_path(module.NAME, path, lake, name="x", **module.OPTIONS)
+            except IsocostError:  # a file or name that the format does not take alone
+                continue
+            found[place] = (made.import_id, read_imports(lake).collect().select(STATING).rows())
+        for first, second in itertools.combinations(found.values(), 2):
+            assert (first[0] == second[0]) == (first[1] == second[1])
+
+
+def test_a_problem_known_by_its_file_name_is_not_a_copy_of_another(tmp_path: Path) -> None:
+    module = next(module for module in FORMATS if module.NAME == "large_language_monkeys")
+    problem = {"question": "q", "gt_answer": "4", "samples": ["4"], "is_corrects": [True]}
+    for name in ("1.yaml", "2.yaml"):
+        (tmp_path / name).write_text(json.dumps(problem | module.STANDARD))
+        import_path(module.NAME, tmp_path / name, tmp_path / "lake", **module.OPTIONS)
+    found = read_imports(tmp_path / "lake").collect()["problem_source_id"]
+    assert sorted(found) == ["1", "2"]
+
+
 def test_requests_on_machines_that_nobody_names_are_no_repeats(tmp_path: Path) -> None:
     module = next(module for module in FORMATS if module.NAME == "llmperf")
     written = runs(module, tmp_path / "runs", "x", (1, 2))
-    apart = points(module, tmp_path / "a", *written)
-    assert len(apart) == 2 and points(module, tmp_path / "b", tmp_path / "runs") == apart
+    apart = set().union(*points(module, tmp_path / "a", *written).values())
+    (together,) = points(module, tmp_path / "b", tmp_path / "runs").values()
+    assert len(apart) == 2 and together == apart
     for number, path in enumerate(written):
         import_path(
             "llmperf",
