@@ -6,7 +6,7 @@ first problem and one that is wrong.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hub_repos import card, lines, parquet
 
@@ -144,7 +144,171 @@ GPQA_DIAMOND = Sample(
     wrong=("Answer: {other}", "Answer: none of them"),
 )
 
+
+def _mmlu_pro(index: int, answer: int) -> dict[str, object]:
+    return {
+        "question_id": index,
+        "question": f"Which is number {index}?",
+        "options": [" none", "first ", "second", "third", "fourth"],
+        "answer": "ABCDE"[answer],
+        "answer_index": answer,
+        "cot_content": f"A: Let's think step by step. It is {index}. The answer is ({'ABCDE'[answer]}).",
+        "category": "computer science",
+        "src": "made up",
+    }
+
+
+MMLU_PRO = Sample(
+    files={
+        "README.md": card(("default", {"test": "data/test-*", "validation": "data/validation-*"})),
+        "data/test-00000-of-00001.parquet": parquet([_mmlu_pro(9, 4), _mmlu_pro(8, 1)]),
+        "data/validation-00000-of-00001.parquet": parquet([_mmlu_pro(i, i % 5) for i in range(7)]),
+    },
+    reference="E",
+    right=("Nine is last. The answer is (E).", "the answer is E"),
+    wrong=("The answer is (D).", "The answer is (F)."),
+)
+
+
+def _arc(labels: str, key: str) -> dict[str, object]:
+    return {
+        "id": "Mercury_1",
+        "question": "Which is hot?",
+        "choices": {"text": [f"thing {label}" for label in labels], "label": list(labels)},
+        "answerKey": key,
+    }
+
+
+ARC_CHALLENGE = Sample(
+    files={
+        "README.md": card(
+            *((name, {"test": f"{name}/test-*"}) for name in ("ARC-Challenge", "ARC-Easy"))
+        ),
+        "ARC-Challenge/test-00000-of-00001.parquet": parquet(
+            [_arc("1234", "3"), _arc("ABC", "A"), _arc("ABCDE", "E")]
+        ),
+        "ARC-Easy/test-00000-of-00001.parquet": parquet([_arc("ABCD", "B")]),
+    },
+    reference="C",
+    right=("The best answer is C", "The best answer is C."),
+    wrong=("The best answer is 3.", "The best answer is A."),
+)
+ARC_EASY = replace(
+    ARC_CHALLENGE, reference="B", right=("The best answer is B.",), wrong=("The best answer is D",)
+)
+_COMPARES = """import numpy as np
+
+def is_floats(x) -> bool:
+    # check if it is float; List[float]; Tuple[float]
+    if isinstance(x, float):
+        return True
+    if isinstance(x, (list, tuple)) and x:
+        return all(isinstance(i, float) for i in x)
+    if isinstance(x, np.ndarray):
+        return x.dtype == np.float64 or x.dtype == np.float32
+    return False
+
+
+def assertion(out, exp, atol):
+    exact_match = out == exp
+
+    if atol == 0 and is_floats(exp):
+        atol = 1e-6
+    if not exact_match and atol != 0:
+        assert np.allclose(out, exp, rtol=1e-07, atol=atol)
+    else:
+        assert exact_match
+"""
+_POLY = """import math
+
+def _poly(xs: list, x: float):
+    return sum([coeff * math.pow(x, i) for i, coeff in enumerate(xs)])
+
+
+def check(candidate):
+    inputs = [[[1, 2]], [[-6, 11, -6, 1]]]
+    results = [-0.5, 1.0]
+    for i, (inp, exp) in enumerate(zip(inputs, results)):
+        assert _poly(*candidate(*inp), inp) <= 0.0001
+"""
+HUMANEVAL_PLUS = Sample(
+    files={
+        "README.md": card(("default", {"test": "data/test-*"})),
+        "data/test-00000-of-00001.parquet": parquet(
+            [
+                {
+                    "task_id": "HumanEval/0",
+                    "prompt": 'def halves(xs):\n    """ Half of each number.\n    """\n',
+                    "canonical_solution": "    return [x / 2 for x in xs]\n",
+                    "entry_point": "halves",
+                    "test": f"""{_COMPARES}
+
+def check(candidate):
+    inputs = [[[1, 2]], [[]], [[0.2]]]
+    results = [[0.5, 1.0], [], [0.1]]
+    for i, (inp, exp) in enumerate(zip(inputs, results)):
+        assertion(candidate(*inp), exp, 0)
+""",
+                },
+                {
+                    "task_id": "HumanEval/32",
+                    "prompt": 'def find_zero(xs: list):\n    """ A zero of a polynomial. """\n',
+                    "canonical_solution": "",
+                    "entry_point": "find_zero",
+                    "test": _POLY,
+                },
+            ]
+        ),
+    },
+    reference="",
+    right=(
+        "Here:\n```python\ndef halves(xs):\n    return [x / 2 for x in xs]\n```",
+        "```python\ndef halves(xs):\n    return [x / 2 + 1e-9 for x in xs]\n```\nIt works.",
+    ),
+    wrong=(
+        "```python\ndef halves(xs):\n    return [x // 2 for x in xs]\n```",
+        "```python\ndef halves(xs):\n    return [x / 2 for x in xs][:1]\n```",
+        "```python\ndef halves(xs):\n    return [x / 2 + 1e-3 for x in xs]\n```",
+        "```python\n    return [x / 2 for x in xs]\n```",
+    ),
+)
+MBPP_PLUS = Sample(
+    files={
+        "README.md": card(("default", {"test": "data/test-*"})),
+        "data/test-00000-of-00001.parquet": parquet(
+            [
+                {
+                    "task_id": 2,
+                    "code": "def shared(a, b):\n    return tuple(set(a) & set(b))",
+                    "prompt": "Write a function to find the shared elements of two lists.",
+                    "source_file": "Benchmark Questions Verification V2.ipynb",
+                    "test_imports": [],
+                    "test_list": ["assert set(shared((3, 4), (5, 4))) == set((4,))"],
+                    "test": f"""import numpy as np
+from math import inf
+
+{_COMPARES}
+
+inputs = [[(3, 4), (5, 4)], [(1,), (2,)]]
+results = [(4,), ()]
+for i, (inp, exp) in enumerate(zip(inputs, results)):
+    assertion(tuple(shared(*inp)), exp, 0)
+""",
+                }
+            ]
+        ),
+    },
+    reference="",
+    right=("```python\ndef shared(a, b):\n    return [x for x in a if x in b]\n```",),
+    wrong=("```python\ndef shared(a, b):\n    return (4,)\n```", "I cannot write code."),
+)
+
 SAMPLES = {
+    "arc_challenge": ARC_CHALLENGE,
+    "arc_easy": ARC_EASY,
+    "humaneval_plus": HUMANEVAL_PLUS,
+    "mbpp_plus": MBPP_PLUS,
+    "mmlu_pro": MMLU_PRO,
     "gsm8k": GSM8K,
     "math_500": MATH_500,
     "aime_2024": AIME_2024,

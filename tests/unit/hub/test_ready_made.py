@@ -11,12 +11,18 @@ from ready_rows import SAMPLES
 from isocost import cli
 from isocost.hashing import text_hash
 from isocost.sweep.models import TaskSpec
-from isocost.tasks import TaskMistake, grade, load_problems, resolved_config
+from isocost.tasks import TaskMistake, grade, isolation, load_problems, resolved_config
+from isocost.tasks.ready.evalplus_tests import without_numpy
 from isocost.tasks.ready_made import READY
 
 pytestmark = pytest.mark.slow
 
 PROMPTS = {
+    "arc_challenge": "250e4d2e85847b05",
+    "arc_easy": "219e0cd7a3a468d4",
+    "humaneval_plus": "36e0c0c6be551957",
+    "mbpp_plus": "3dcfa2424d94d13f",
+    "mmlu_pro": "77e28f0cd3c4aa55",
     "gsm8k": "153bb631b0149190",
     "math_500": "94d2c346358f2383",
     "aime_2024": "2b518138843eb3c0",
@@ -45,6 +51,7 @@ def task(name, **changes):
 @pytest.fixture
 def served(hub, monkeypatch):
     """A hub with the data set of every ready-made task; the gated one opens with the token."""
+    monkeypatch.setenv("ISOCOST_RUN_CODE", "1")
     for name, sample in SAMPLES.items():
         ready = READY.get(name)
         is_gated = name == "gpqa_diamond"
@@ -61,9 +68,11 @@ def test_every_ready_made_task_has_rows_to_be_tested_with():
 @pytest.mark.parametrize("name", sorted(SAMPLES))
 def test_prompt_reference_and_verdicts(served, name):
     sample = SAMPLES[name]
+    if READY.get(name).verifier == "code" and isolation.missing():
+        pytest.skip("this machine cannot isolate model-written code")
     (problem,) = load_problems(task(name))
     assert problem.reference == (sample.reference or problem.reference)
-    other = "ABCD"[("ABCD".index(problem.reference) + 1) % 4] if not sample.reference else ""
+    other = {"A": "B", "B": "C", "C": "D", "D": "A"}.get(problem.reference, "")
     for replies, verdict in ((sample.right, True), (sample.wrong, False)):
         for reply in replies:
             text = reply.replace("{letter}", problem.reference).replace("{other}", other)
@@ -86,6 +95,70 @@ def test_aime_asks_for_a_box(served):
     (problem,) = load_problems(task("aime_2024"))
     assert "'Therefore, the final answer is: $\\boxed{ANSWER}$. I hope" in problem.fields["prompt"]
     assert problem.fields["prompt"].endswith(f"\n\n{problem.question}")
+
+
+def test_mmlu_pro_asks_with_five_examples_of_the_subject(served):
+    (problem,) = load_problems(task("mmlu_pro"))
+    prompt = problem.fields["prompt"]
+    assert prompt.startswith(
+        "The following are multiple choice questions (with answers) about computer science. Think"
+    )
+    assert prompt.count("Question:\n") == prompt.count("Let's think step by step.") == 6
+    assert (
+        "D. third\nE. fourth\nAnswer: Let's think step by step. It is 4. The answer is (E).\n\n"
+        in prompt
+    )
+    assert prompt.endswith(
+        "Question:\nWhich is number 9?\nOptions:\nA. none\nB. first\nC. second\nD. third\nE. fourth\n"
+        "Answer: Let's think step by step."
+    )
+
+
+def test_arc_shows_letters_and_as_many_choices_as_there_are(served):
+    four, three, five = load_problems(task("arc_challenge", n_problems=3))
+    assert "A. thing 1\nB. thing 2\nC. thing 3\nD. thing 4\nYour response" in four.fields["prompt"]
+    assert "is one of A, B, C or D." in three.fields["prompt"]
+    assert (three.reference, five.reference) == ("A", "E")
+    assert (
+        "the following question and five candidate answers (A, B, C, D and E)"
+        in (five.fields["prompt"])
+    )
+    assert [p.metadata["n_options"] for p in (four, three, five)] == [4, 3, 5]
+
+
+def test_tests_of_code_need_no_package_and_say_what_they_cannot_do(served):
+    halves, find_zero = load_problems(task("humaneval_plus", n_problems=2))
+    assert "import numpy" not in halves.reference
+    assert halves.reference.endswith("\n\ncheck(halves)\n")
+    if not isolation.missing():
+        root = "```python\ndef find_zero(xs):\n    return -0.5 if len(xs) == 2 else 1.0\n```"
+        assert grade(find_zero, root, "stop").correct
+        assert not grade(find_zero, root.replace("1.0", "1.5"), "stop").correct
+    (shared,) = load_problems(task("mbpp_plus"))
+    assert shared.fields["prompt"].endswith(
+        '```\n"""\nWrite a function to find the shared elements of two lists.\n'
+        'assert set(shared((3, 4), (5, 4))) == set((4,))\n"""\n```\n'
+    )
+    with pytest.raises(TaskMistake, match=r"the tests use np\.linalg, which the sandbox does not"):
+        without_numpy("import numpy as np\nassert np.linalg.norm([1]) == 1", "row 1")
+
+
+def test_the_stand_in_compares_as_numpy_does():
+    import numpy
+
+    space: dict = {}
+    exec(without_numpy("import numpy as np\npass", ""), space)
+    values = [0.0, 1.0, 1.0 + 5e-7, 1.001, float("inf"), float("nan"), -1.0, [], [1.0], [1.0, 2.0]]
+    for out in values:
+        for exp in values:
+            for atol in (1e-6, 0.01):
+                try:
+                    wanted = bool(numpy.allclose(out, exp, rtol=1e-07, atol=atol))
+                except ValueError:  # lists that NumPy cannot stretch to one length
+                    wanted = False
+                if isinstance(out, list) and isinstance(exp, list) and len(out) != len(exp):
+                    wanted = False
+                assert space["np"].allclose(out, exp, rtol=1e-07, atol=atol) is wanted, (out, exp)
 
 
 def test_gpqa_draws_the_order_of_its_choices_and_records_it(served):
