@@ -25,7 +25,7 @@ class Aime2025(ReadyTask):
     licence = "problems of the Mathematical Association of America; see the data set's card"
     follows = "prompt and scoring of the AIME tasks of lighteval, version 2"
 
-    def made(self, row: Row, where: str, *, seed: int, shots: Any) -> Made:  # noqa: ARG002
+    def made(self, row: Row, where: str, *, seed: int, shots: Any) -> Made:
         """The number is the reference."""
         question = text(row, "problem", where)
         return Made(question, text(row, "answer", where), f"{BOXED}{question}")

@@ -34,7 +34,7 @@ class _Arc(ReadyTask):
         " choice where there is one"
     )
 
-    def made(self, row: Row, where: str, *, seed: int, shots: Any) -> Made:  # noqa: ARG002
+    def made(self, row: Row, where: str, *, seed: int, shots: Any) -> Made:
         """Labels are letters or numbers in the data set; shown are letters."""
         question = text(row, "question", where)
         columns = {"choices": "choices", "reference": "answerKey"}

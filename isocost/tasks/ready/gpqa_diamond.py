@@ -33,7 +33,7 @@ class GpqaDiamond(ReadyTask):
     licence = "CC BY 4.0; gated: its authors ask not to publish examples"
     follows = "Rein et al. 2023 (arXiv:2311.12022); prompt and scoring of simple-evals"
 
-    def made(self, row: Row, where: str, *, seed: int, shots: Any) -> Made:  # noqa: ARG002
+    def made(self, row: Row, where: str, *, seed: int, shots: Any) -> Made:
         """The letter under which the correct answer is shown is the reference."""
         question = text(row, "Question", where)
         columns = {"choices": list(_CHOICES), "reference": _CHOICES[0]}

@@ -79,7 +79,7 @@ class Gsm8k(ReadyTask):
         "Wei et al. 2022 (arXiv:2201.11903), as task gsm8k_cot of lm-evaluation-harness, version 3"
     )
 
-    def made(self, row: Row, where: str, *, seed: int, shots: Any) -> Made:  # noqa: ARG002
+    def made(self, row: Row, where: str, *, seed: int, shots: Any) -> Made:
         """The number after the last #### is the reference."""
         question, answer = text(row, "question", where), text(row, "answer", where)
         if _MARK not in answer:

@@ -35,7 +35,7 @@ class HumanEvalPlus(ReadyTask):
         " EvalPlus"
     )
 
-    def made(self, row: Row, where: str, *, seed: int, shots: Any) -> Made:  # noqa: ARG002
+    def made(self, row: Row, where: str, *, seed: int, shots: Any) -> Made:
         """The tests and the call of their `check` are the reference."""
         question, entry = text(row, "prompt", where), text(row, "entry_point", where)
         tests = without_numpy(text(row, "test", where).replace(*_MISCALLED), where)

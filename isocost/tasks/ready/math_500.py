@@ -33,7 +33,7 @@ class Math500(ReadyTask):
         "Lightman et al. 2023 (arXiv:2305.20050); prompt of task math_500 of lighteval, version 2"
     )
 
-    def made(self, row: Row, where: str, *, seed: int, shots: Any) -> Made:  # noqa: ARG002
+    def made(self, row: Row, where: str, *, seed: int, shots: Any) -> Made:
         """The final answer, without the solution, is the reference."""
         question = text(row, "problem", where)
         known = {"subject": text(row, "subject", where), "level": text(row, "level", where)}

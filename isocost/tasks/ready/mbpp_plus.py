@@ -29,7 +29,7 @@ class MbppPlus(ReadyTask):
         " EvalPlus"
     )
 
-    def made(self, row: Row, where: str, *, seed: int, shots: Any) -> Made:  # noqa: ARG002
+    def made(self, row: Row, where: str, *, seed: int, shots: Any) -> Made:
         """All of EvalPlus' tests are the reference."""
         shown = row["test_list"]
         if not isinstance(shown, list) or not shown:

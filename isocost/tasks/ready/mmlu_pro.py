@@ -53,7 +53,7 @@ class MmluPro(ReadyTask):
             for category, parts in examples.items()
         }
 
-    def made(self, row: Row, where: str, *, seed: int, shots: Any) -> Made:  # noqa: ARG002
+    def made(self, row: Row, where: str, *, seed: int, shots: Any) -> Made:
         """The letter of the answer is the reference; the order of the choices stays."""
         category = text(row, "category", where)
         if category not in shots:
