@@ -66,6 +66,7 @@ class Capabilities:
         continues_tokens: whether a call can begin with tokens of the model's own turn
             (`Request.prefix`).
         scores_choices: whether it reports the probability of each of a call's choices.
+        serves_http: whether it is a server with OpenAI's API, which others can call as well.
         packages: distributions that the engine may come from; the version of the first one that is
             installed is the engine's.
         exempt: settings that are not identity, by dotted key ("model.card", "options.timeout_s").
@@ -82,6 +83,7 @@ class Capabilities:
     needs_whole_seeded_prompts: bool = False
     continues_tokens: bool = False
     scores_choices: bool = False
+    serves_http: bool = False
     packages: tuple[str, ...] = ()
     exempt: Mapping[str, Exempt] = field(default_factory=dict)
 
@@ -93,6 +95,7 @@ class Capabilities:
 NEEDS = {
     "continues_tokens": "continues from given tokens",
     "scores_choices": "reports the probability of given choices",
+    "serves_http": "is a server with OpenAI's API",
 }
 """What a method may need of an engine, by capability, as the rest of a sentence."""
 

@@ -83,6 +83,8 @@ class Request:
         stop: texts that end generation.
         choices: answers to choose from by their first token; for engines that declare
             ``scores_choices``.
+        partner: alias of the partner that is asked; None for the point's own model. An engine
+            serves one model and need not look at it.
     """
 
     request_id: str
@@ -102,6 +104,7 @@ class Request:
     continuation: str = ""
     stop: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
+    partner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +157,16 @@ class Completion:
     num_retries: int | None = None
     choice_logprobs: Sequence[float | None] | None = None
     recorded: Mapping[str, Any] = field(default_factory=dict)
+
+
+REFUSALS = (IsocostError, ValueError, TypeError, LookupError)
+"""What `Engine.add` raises for a call that the engine cannot take."""
+
+
+def refused(request: Request, error: Exception) -> Completion:
+    """The completion of a request that the engine refused."""
+    said = f"the engine refuses the call: {error}"
+    return Completion(request.request_id, None, None, "error", error=said)
 
 
 class Engine(Protocol):
@@ -243,6 +256,38 @@ class ReportsNotes(Protocol):
 
     def drain_notes(self) -> list[str]:
         """Lines since the last call."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server is, for others that call it.
+
+    Attributes:
+        url: up to and including ``/v1``.
+        model: name of the model there.
+        key: sent as a bearer token; empty for none.
+        key_variable: environment variable that holds the key; None for none.
+        timeout_s: seconds without a byte after which an answer is given up.
+        patience_s: seconds to wait for an unreachable server.
+        context: tokens of the model's context; None if unknown.
+    """
+
+    url: str
+    model: str
+    key: str = ""
+    key_variable: str | None = None
+    timeout_s: float = 600.0
+    patience_s: float = 900.0
+    context: int | None = None
+
+
+@runtime_checkable
+class ServesHttp(Protocol):
+    """An engine that declares ``serves_http``: a server that others can call as well."""
+
+    def address(self) -> Address:
+        """Where it is, after `start`."""
         ...
 
 

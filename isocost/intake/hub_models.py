@@ -24,7 +24,7 @@ from isocost.plain_files import load_plain
 from isocost.sweep import ModelVariant, SweepSpec, hub_repository, is_hub_id
 from isocost.sweep.models import counted_card_name
 from isocost.sweep.source import Key
-from isocost.sweep.spec import ModelEntry, VariantEntry
+from isocost.sweep.spec import ModelEntry, PartnerModelEntry, VariantEntry
 
 CARDS = Path("cards") / "hub"
 """Folder of counted cards under a data root; the user's own cards override them."""
@@ -41,22 +41,40 @@ def resolved_models(spec: SweepSpec) -> SweepSpec:
             reached; with the position in the sweep file.
     """
     for index, entry in enumerate(spec.models):
-        places: list[tuple[Key, ModelEntry | VariantEntry]] = [(("models", index), entry)]
-        places += [
-            (("models", index, "variants", number), variant)
-            for number, variant in enumerate(entry.variants)
-        ]
-        for key, stated in places:
-            if stated.commit is not None:
-                raise IsocostError(
-                    "the commit is what the revision is resolved to",
-                    where=spec.source.where(*key, "commit"),
-                    remedy="Give a commit under revision.",
+        _refuse_commit(spec, ("models", index), entry)
+        for number, variant in enumerate(entry.variants):
+            _refuse_commit(spec, ("models", index, "variants", number), variant)
+    for alias, partner in spec.partners.items():
+        _refuse_commit(spec, ("partners", alias, "model"), partner.model)
+    changes: dict[str, Any] = {}
+    if capabilities_of(spec.engine.engine).loads_model:
+        changes["models"] = tuple(
+            _entry(spec, index, entry) for index, entry in enumerate(spec.models)
+        )
+    changes["partners"] = {
+        alias: partner.model_copy(
+            update={
+                "model": partner.model.model_copy(
+                    update=_resolved(spec, ("partners", alias, "model"), partner.model)
                 )
-    if not capabilities_of(spec.engine.engine).loads_model:
-        return spec
-    models = tuple(_entry(spec, index, entry) for index, entry in enumerate(spec.models))
-    return spec.model_copy(update={"models": models})
+            }
+        )
+        if capabilities_of(partner.engine.engine or spec.engine.engine).loads_model
+        else partner
+        for alias, partner in spec.partners.items()
+    }
+    return spec.model_copy(update=changes)
+
+
+def _refuse_commit(
+    spec: SweepSpec, key: Key, stated: ModelEntry | VariantEntry | PartnerModelEntry
+) -> None:
+    if stated.commit is not None:
+        raise IsocostError(
+            "the commit is what the revision is resolved to",
+            where=spec.source.where(*key, "commit"),
+            remedy="Give a commit under revision.",
+        )
 
 
 def _entry(spec: SweepSpec, index: int, entry: ModelEntry) -> ModelEntry:
@@ -74,7 +92,7 @@ def _entry(spec: SweepSpec, index: int, entry: ModelEntry) -> ModelEntry:
     return entry.model_copy(update={"variants": tuple(variants)})
 
 
-def _resolved(spec: SweepSpec, key: Key, entry: ModelEntry) -> dict[str, Any]:
+def _resolved(spec: SweepSpec, key: Key, entry: ModelEntry | PartnerModelEntry) -> dict[str, Any]:
     """What the names of a model mean: its commit, and a card if it states none."""
     if not is_hub_id(entry.path):
         return {}

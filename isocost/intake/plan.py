@@ -45,16 +45,15 @@ def plan_sweep(store: Store, path: Path) -> list[str]:
     """
     spec = preflight(path)
     planned = plan_sessions(spec)
-    keep_cards(store.root, (session.engine.model for session in planned))
+    engines = [
+        engine for session in planned for engine in (session.engine, *session.partners.values())
+    ]
+    keep_cards(store.root, (engine.model for engine in engines))
     faults: list[IsocostError] = []
     book = card_book(store, faults)
     if faults:
         raise faults[0]
-    for card in {
-        model.card
-        for model in (session.engine.model for session in planned)
-        if model.card is not None
-    }:
+    for card in {engine.model.card for engine in engines if engine.model.card is not None}:
         book.model(card)  # rejects an unknown card now, not after the measurement
     for session in planned:
         asked = _asked(store, session, path)
@@ -136,7 +135,13 @@ def _asked_of(session: Session, point: Point) -> Point:
 
     Settings that are not part of a point, such as an address, may have changed.
     """
-    return point.model_copy(update={"engine": session.engine, "model": session.engine.model})
+    return point.model_copy(
+        update={
+            "engine": session.engine,
+            "model": session.engine.model,
+            "partners": session.partners,
+        }
+    )
 
 
 def _banked_points(store: Store, session_id: str) -> set[str]:

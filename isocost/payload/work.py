@@ -34,6 +34,7 @@ PAYLOAD_OPTIONS = {
     "isolate_points": bool,
     "per_request_seed": bool,
     "confidence_window": int,
+    "clients": int,
 }
 """Engine options that the payload itself reads; the engine receives the others."""
 
@@ -173,6 +174,8 @@ class NumberedCall:
 def numbered(index: int, wave: int, call: Call) -> NumberedCall:
     """A call with its place in the sample, and the hash of what it asks."""
     asked = {name: getattr(call, name) for name in Call.__slots__}
+    if call.partner is None:  # calls have the hashes that they had before there were partners
+        del asked["partner"]
     return NumberedCall(index, wave, call, sha256_hex(asked, 16))
 
 
@@ -197,6 +200,7 @@ def method_request(sample: Sample, item: NumberedCall, *, per_request_seed: bool
         continuation=call.continuation,
         stop=call.stop,
         choices=call.choices,
+        partner=call.partner,
     )
 
 
@@ -231,6 +235,8 @@ def payload_options(session: Session) -> dict[str, int | bool]:
     isolate_points: finish one point before the next starts.
     per_request_seed: seed each request separately.
     confidence_window: tokens of DeepConf's window.
+    clients: clients of the method `external` at once, each a process, by default eight, or as many
+        as ``max_num_seqs`` if that is less.
 
     Raises:
         IsocostError: an option has the wrong type or an impossible value.
@@ -240,6 +246,7 @@ def payload_options(session: Session) -> dict[str, int | bool]:
         "isolate_points": False,
         "per_request_seed": False,
         "confidence_window": 2048,
+        "clients": min(session.engine.max_num_seqs, 8),
     }
     for name, kind in PAYLOAD_OPTIONS.items():
         if name in session.engine.options:
@@ -254,13 +261,15 @@ def payload_options(session: Session) -> dict[str, int | bool]:
     return found
 
 
-def engine_settings(session: Session, seed: int) -> EngineSettings:
-    """The engine's settings from the session.
+def engine_settings(session: Session, seed: int, partner: str | None = None) -> EngineSettings:
+    """The settings of the session's engine, or of a partner's.
 
     `seed` may differ from the session's in later attempts.
     """
-    engine = session.engine
+    engine = session.engine if partner is None else session.partners[partner]
     loads_model = capabilities_of(engine.engine).loads_model
+    # The payload reads its options from the session's engine; a partner has none of them.
+    ours = PAYLOAD_OPTIONS if partner is None else ()
     return EngineSettings(
         model_path=str(weights_folder(engine.model)) if loads_model else engine.model.path,
         model_name=engine.model.name,
@@ -276,5 +285,5 @@ def engine_settings(session: Session, seed: int) -> EngineSettings:
         enable_prefix_caching=engine.enable_prefix_caching,
         enforce_eager=engine.enforce_eager,
         logprobs_k=session.logprobs_k,
-        options={k: v for k, v in engine.options.items() if k not in PAYLOAD_OPTIONS},
+        options={k: v for k, v in engine.options.items() if k not in ours},
     )

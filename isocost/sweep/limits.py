@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from isocost.capabilities import capabilities_of
 from isocost.errors import IsocostError
 from isocost.hub import model_files
 from isocost.registry import did_you_mean
-from isocost.sweep.expand import engine_configs, model_variants
+from isocost.sweep.expand import engine_configs, model_variants, partner_config, partners_of
 from isocost.sweep.models import EngineConfig
 from isocost.sweep.paths import CACHE_PREFIX, hub_repository, model_folder
 from isocost.sweep.source import Key
@@ -39,36 +40,59 @@ _TOKENIZERS = (
 )
 
 
-def check_models(spec: SweepSpec, *, memory_bytes: int | None = None) -> None:
-    """Check every model of a sweep that its engine loads on this machine.
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a sweep file says the path of a model, and its engine's settings."""
 
-    Checks nothing if the engine declares that it loads no model.
+    path: Key
+    settings: Key
+
+
+def check_models(spec: SweepSpec, *, memory_bytes: int | None = None) -> None:
+    """Check every model of a sweep that an engine loads on this machine, partners included.
+
+    Checks nothing of a model whose engine declares that it loads none.
 
     Args:
         spec: the sweep.
         memory_bytes: memory of this machine; a key-value cache that does not fit next to the
-            weights is rejected. If None, this is not checked, as on a machine with an
-            accelerator, which has its own memory.
+            weights, and to what is loaded at the same time, is rejected. If None, this is not
+            checked, as on a machine with an accelerator, which has its own memory.
 
     Raises:
         IsocostError: a missing folder, no config.json, no weights, a context longer than the
             model's, a cache too small for one sequence or larger than the machine; with file, line,
             key and the number that would be right.
     """
-    if not capabilities_of(spec.engine.engine).loads_model:
-        return
     index_of = {
         variant.name: index
         for index, entry in enumerate(spec.models)
         for variant in model_variants(entry)
     }
+    together = {partners_of(spec, index) for index in range(len(spec.grid.method))}
     for engine in engine_configs(spec):
-        key: Key = ("models", index_of[engine.model.name], "path")
-        folder = _folder(spec, engine, key)
-        files = _files(engine, folder)
-        config = _config(spec, folder, files, key)
-        _check_context(spec, engine, config)
-        _check_cache(spec, engine, config, files, memory_bytes)
+        path: Key = ("models", index_of[engine.model.name], "path")
+        held = _check_model(spec, engine, path, ("engine",), memory_bytes)
+        for aliases in sorted(together):
+            rest = None if memory_bytes is None else memory_bytes - held
+            for alias in aliases:
+                partner, key = partner_config(spec, alias, engine), ("partners", alias)
+                taken = _check_model(spec, partner, (*key, "model", "path"), (*key, "engine"), rest)
+                rest = None if rest is None else rest - taken
+
+
+def _check_model(
+    spec: SweepSpec, engine: EngineConfig, path: Key, settings: Key, memory_bytes: int | None
+) -> int:
+    """Check one model that is loaded here; the bytes that its weights and cache take."""
+    if not capabilities_of(engine.engine).loads_model:
+        return 0
+    place = _Place(path, settings)
+    folder = _folder(spec, engine, place.path)
+    files = _files(engine, folder)
+    config = _config(spec, engine, folder, files, place.path)
+    _check_context(spec, engine, config, place)
+    return _check_cache(spec, engine, config, files, memory_bytes, place)
 
 
 def _files(engine: EngineConfig, folder: Path) -> dict[str, int]:
@@ -114,7 +138,9 @@ def _folder(spec: SweepSpec, engine: EngineConfig, key: Key) -> Path:
     )
 
 
-def _config(spec: SweepSpec, folder: Path, files: Mapping[str, int], key: Key) -> Mapping[str, Any]:
+def _config(
+    spec: SweepSpec, engine: EngineConfig, folder: Path, files: Mapping[str, int], key: Key
+) -> Mapping[str, Any]:
     where = spec.source.where(*key)
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -136,15 +162,13 @@ def _config(spec: SweepSpec, folder: Path, files: Mapping[str, int], key: Key) -
             where=where,
             remedy="Fetch the model again.",
         )
-    if spec.engine.options.get("load_format") != "dummy" and not _has(
-        files, "*.safetensors", "*.bin"
-    ):
+    if engine.options.get("load_format") != "dummy" and not _has(files, "*.safetensors", "*.bin"):
         raise IsocostError(
             f"{folder} has no weights (*.safetensors)",
             where=where,
             remedy="Fetch the model again, or finish its conversion.",
         )
-    given = spec.engine.options.get("engine_args")
+    given = engine.options.get("engine_args")
     if not (isinstance(given, dict) and "tokenizer" in given) and not _has(files, *_TOKENIZERS):
         raise IsocostError(
             f"{folder} has no tokenizer ({', '.join(_TOKENIZERS)})",
@@ -154,7 +178,9 @@ def _config(spec: SweepSpec, folder: Path, files: Mapping[str, int], key: Key) -
     return config.get("text_config") or config
 
 
-def _check_context(spec: SweepSpec, engine: EngineConfig, config: Mapping[str, Any]) -> None:
+def _check_context(
+    spec: SweepSpec, engine: EngineConfig, config: Mapping[str, Any], place: _Place
+) -> None:
     longest = config.get("max_position_embeddings")
     if (
         isinstance(longest, int)
@@ -164,7 +190,7 @@ def _check_context(spec: SweepSpec, engine: EngineConfig, config: Mapping[str, A
         raise IsocostError(
             f"{engine.max_model_len} tokens exceed the context length of {engine.model.name}, "
             f"which is {longest}",
-            where=spec.source.where("engine", "max_model_len"),
+            where=spec.source.where(*place.settings, "max_model_len"),
             remedy=f"Use at most {longest}.",
         )
 
@@ -193,8 +219,9 @@ def _check_cache(
     config: Mapping[str, Any],
     files: Mapping[str, int],
     memory_bytes: int | None,
-) -> None:
-    where = spec.source.where("engine", "kv_cache_bytes")
+    place: _Place,
+) -> int:
+    where = spec.source.where(*place.settings, "kv_cache_bytes")
     # An engine that loads a model has both (SweepSpec).
     assert engine.kv_cache_bytes is not None and engine.max_model_len is not None
     per_token = (
@@ -224,6 +251,7 @@ def _check_cache(
                 " the rest to everything else."
             ),
         )
+    return engine.kv_cache_bytes + weights
 
 
 def machine_memory_bytes() -> int | None:

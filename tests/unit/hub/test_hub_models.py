@@ -135,6 +135,25 @@ def test_variants_have_their_own_commits(hub, sweep):
     assert found["tiny-gone"].card is None
 
 
+def test_a_partner_has_a_commit_too(hub, sweep):
+    hub.add("model", "org/large", model())
+    partner = "partners:\n  large: {model: {name: large, path: org/large, dtype: bfloat16}}\n"
+    path = sweep(more=partner)
+    path.write_text(path.read_text().replace("max_tokens: 8}", "max_tokens: 8, method: cascade}"))
+    (session,) = plan_sessions(preflight(path))
+    large = session.partners["large"].model
+    assert large.commit == hub.repos["model", "org/large"].refs["main"]
+    assert engine_settings(session, 0, "large").model_path.endswith(f"/snapshots/{large.commit}")
+    with Reporter() as reporter:
+        fetch_weights(session.partners["large"], reporter)
+    assert (Path(engine_settings(session, 0, "large").model_path) / "tokenizer.json").is_file()
+    path.write_text(path.read_text().replace("org/large", "org/larg"))
+    with pytest.raises(
+        IsocostError, match=r"line 7: partners\.large\.model\.path: there is no mod"
+    ):
+        preflight(path)
+
+
 def test_a_card_is_counted_from_the_configuration(hub, sweep, tmp_path):
     store = Store(tmp_path / "data")
     (session_id,) = plan_sweep(store, sweep(dtype="float32"))

@@ -28,7 +28,7 @@ WORLDS = st.lists(
     max_size=12,
 )
 PARAMETERS = (
-    *((name, {}) for name in sorted(METHODS.names())),
+    *((name, {}) for name, kind in sorted(METHODS.all().items()) if not kind.is_outside),
     ("budget_forcing", {"end_of_thinking": "</think>", "extensions": 3}),
     ("forced_answers", {"end_of_thinking": "</think>", "budgets": [1, 2, 5]}),
     ("generate_then_verify", {"verdict": "first_token"}),
