@@ -337,7 +337,7 @@ def conclude(made: Made, rows: Sequence[Mapping[str, Any]], attempt: int) -> Non
             "finish_reason": "error" if made.has_failed else reason,
             "error": _remark(made, rows) if fault is None else _storable(made, fault),
             "answer_call_index": holder,
-            # A call that failed is no part of the sample.
+            # A call that failed is not a part of the sample.
             "call_attempts": [attempt if i in kept else None for i in range(len(rows))],
             "used_calls": sorted(kept),
             "used_tokens": [None] * len(kept),

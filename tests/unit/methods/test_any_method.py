@@ -36,6 +36,7 @@ PARAMETERS = (
     ("solve_detect_verify", {"detector": "log_probability"}),
     ("parallel_distill_refine", {"drafts": 1}),
     ("beam_search", {"subtrees": True, "scorer": "self_evaluation", "depth": 5}),
+    ("best_first", {"scorer": "self_evaluation", "aggregate": "min", "expansions": 5}),
     ("rebase", {"scorer": "self_evaluation", "aggregate": "prod", "depth": 5}),
     ("particle_filtering", {"choose": "weighted_vote", "aggregate": "min", "depth": 5}),
 )
