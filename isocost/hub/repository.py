@@ -7,8 +7,10 @@ Lives here: resolving a revision, listing and fetching files, all through the ca
 from __future__ import annotations
 
 import glob
+import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -130,7 +132,7 @@ class Repository:
             def __init__(self, *given: Any, **named: Any) -> None:
                 super().__init__(*given, **{**named, "disable": True})
 
-        with self._faults():
+        with self._faults(), _without_warnings():
             return Path(
                 snapshot_download(
                     self.name,
@@ -168,6 +170,21 @@ def model_files(sizes: Mapping[str, int], *, with_weights: bool = True) -> dict[
     if with_weights:
         found |= next((names for names in weights if names), set())
     return {name: top[name] for name in sorted(found)}
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Keep the library quiet about a repository without a card."""
+    logger = logging.getLogger("huggingface_hub._snapshot_download")
+
+    def passes(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("No files matched")
+
+    logger.addFilter(passes)
+    try:
+        yield
+    finally:
+        logger.removeFilter(passes)
 
 
 def repository_at(kind: Kind, name: str, commit: str) -> Repository:

@@ -258,3 +258,9 @@ def test_a_damaged_file_is_named(tmp_path, name, content, says):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(HubFault, match=says):
         list(rows_of(tmp_path / name, name))
+
+
+def test_a_repository_without_a_card_is_read_without_a_word(hub, caplog, capfd):
+    assert resolve("dataset", "org/quiz", None).card() == {}
+    out, err = capfd.readouterr()
+    assert (caplog.text, out, err) == ("", "", "")
