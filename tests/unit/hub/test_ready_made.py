@@ -11,7 +11,14 @@ from ready_rows import SAMPLES
 from isocost import cli
 from isocost.hashing import text_hash
 from isocost.sweep.models import TaskSpec
-from isocost.tasks import TaskMistake, grade, isolation, load_problems, resolved_config
+from isocost.tasks import (
+    TaskMistake,
+    grade,
+    grade_text,
+    isolation,
+    load_problems,
+    resolved_config,
+)
 from isocost.tasks.ready.evalplus_tests import without_numpy
 from isocost.tasks.ready_made import READY
 
@@ -254,3 +261,18 @@ def test_the_command_lists_and_shows(served, capsys, tmp_path, monkeypatch):
     assert "holds 2 different problems" in capsys.readouterr().err
     assert cli.main(["tasks", "--show", "1"]) == 2
     assert list(tmp_path.iterdir()) == [tmp_path / "hf"]
+
+
+@pytest.mark.parametrize(
+    ("reference", "reply"),
+    [
+        ("\\$32,\\!348", "ANSWER: $\\$32,\\!348$"),
+        ("\\$32,\\!348", "ANSWER: 32,348"),
+        ("\\$18.90", "ANSWER: $\\$18.90$"),
+        ("10,\\!080", "ANSWER: $10080$"),
+        ("11,\\! 111,\\! 111,\\! 100", "ANSWER: 11111111100"),
+    ],
+)
+def test_money_and_thousands_as_the_math_data_set_writes_them(reference, reply):
+    assert grade_text("symbolic", reference, reply, "stop").correct
+    assert not grade_text("symbolic", reference, "ANSWER: $32$", "stop").correct
