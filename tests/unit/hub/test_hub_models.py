@@ -212,7 +212,7 @@ def planned(sweep):
 
 def test_weights_are_fetched_once_and_only_what_is_loaded(hub, sweep, capsys, monkeypatch):
     session = planned(sweep)
-    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 5_000)
+    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 500)
     hub.requests.clear()
     hub.breaks = 1
     with Reporter() as reporter:
@@ -265,3 +265,15 @@ def test_a_gated_model_opens_with_a_token_that_is_written_nowhere(
         for path in tmp_path.rglob("*")
         if path.is_file() and TOKEN.encode() in path.read_bytes()
     ]
+
+
+def test_a_servers_name_for_its_model_is_no_id_on_the_hub(hub, sweep):
+    path = sweep(path="org/none")
+    text = path.read_text().split("engine:")
+    rest = text[1].split("\n", 1)[1]
+    path.write_text(
+        f"{text[0]}engine: {{engine: openai, options: {{base_url: 'http://a/v1'}}}}\n{rest}"
+    )
+    (session,) = plan_sessions(preflight(path))
+    assert (session.engine.model.path, session.engine.model.commit) == ("org/none", None)
+    assert hub.requests == []
