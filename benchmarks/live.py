@@ -74,6 +74,17 @@ bank: {{warmup_requests: 2, logprobs_k: 0, telemetry: none}}
 """
 
 
+def generated(store: Store, file: Path) -> list[str]:
+    """Plan, generate and curate one sweep; its sessions."""
+    sessions = plan_sweep(store, file)
+    for session_id in sessions:
+        # vLLM gets a process of its own: it inspects every module that is loaded.
+        command = [sys.executable, "-m", "isocost.generate", "--lake", str(store.lake)]
+        subprocess.run([*command, "--session", str(store.session_file(session_id))], check=True)
+        refresh.curate_session(store, session_id)
+    return sessions
+
+
 def measured(
     store: Store,
     folder: Path,
@@ -83,7 +94,7 @@ def measured(
     partner: str | None = None,
     **settings: object,
 ) -> list[str]:
-    """Plan, generate and curate one sweep; its sessions."""
+    """The sessions of one sweep of this benchmark."""
     file = folder / f"{name}.yaml"
     text = SWEEP.format(
         name=name,
@@ -92,13 +103,7 @@ def measured(
         **settings,
     )
     file.write_text(text, encoding="utf-8")
-    sessions = plan_sweep(store, file)
-    for session_id in sessions:
-        # vLLM gets a process of its own: it inspects every module that is loaded.
-        command = [sys.executable, "-m", "isocost.generate", "--lake", str(store.lake)]
-        subprocess.run([*command, "--session", str(store.session_file(session_id))], check=True)
-        refresh.curate_session(store, session_id)
-    return sessions
+    return generated(store, file)
 
 
 def live_rows(store: Store, sessions: list[str]) -> pl.DataFrame:

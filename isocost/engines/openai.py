@@ -37,6 +37,7 @@ from isocost.engines.openai_server import Server
 from isocost.engines.openai_stream import Answer, Unusable, events, finish_reason
 from isocost.engines.openai_tries import Tries
 from isocost.engines.protocol import (
+    Address,
     Completion,
     EngineAway,
     EngineSettings,
@@ -83,6 +84,7 @@ _EXEMPT = {
     "options.patience_s": _REACHED,
     "options.retries": _REACHED,
     "options.in_flight": _ORDER,
+    "options.clients": _ORDER,
     "options.isolate_points": _ORDER,
 }
 _LONGEST_WAIT_S = 0.2
@@ -106,6 +108,7 @@ class OpenAiEngine:
         reports_prompt_lengths=False,
         reports_configuration=False,
         reports_version=False,
+        serves_http=True,
         exempt=_EXEMPT,
     )
 
@@ -202,6 +205,23 @@ class OpenAiEngine:
             "resolved": {"model": {"model": self._settings.model_path, **stated}},
             "device": "remote",
         }
+
+    def address(self) -> Address:
+        """See `ServesHttp`."""
+        return Address(
+            url=self._server.url,
+            model=self._settings.model_path,
+            key=self._server.key(),
+            key_variable=self._server.key_variable,
+            timeout_s=self._timeout,
+            patience_s=self._breaker.patience_s,
+            context=self._context(),
+        )
+
+    def _context(self) -> int | None:
+        served = next((m for m in self._models if m.get("id") == self._settings.model_path), {})
+        context = served.get("max_model_len")
+        return context if type(context) is int and context > 0 else None
 
     def add(self, request: Request) -> None:
         """See `Engine`."""
@@ -344,12 +364,7 @@ class OpenAiEngine:
         retries: int,
     ) -> Completion:
         arrival, queued, sent = times
-        served = next((m for m in self._models if m.get("id") == self._settings.model_path), {})
-        context = served.get("max_model_len")
-        counts = answer.counts(
-            most_output=_most_output(body),
-            context=context if type(context) is int and context > 0 else None,
-        )
+        counts = answer.counts(most_output=_most_output(body), context=self._context())
         logprobs = answer.logprobs(self._settings.logprobs_k, counts["output_tokens"])
         finish = finish_reason(answer.finish_reason)
         notes = [

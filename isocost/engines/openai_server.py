@@ -25,6 +25,7 @@ class Server:
     Attributes:
         url: up to and including ``/v1``, without a trailing slash.
         client: sends the requests.
+        key_variable: environment variable that holds the key; None for a server without one.
     """
 
     def __init__(self, url: str, key_variable: str | None, *, timeout_s: float) -> None:
@@ -41,27 +42,27 @@ class Server:
         """
         self.url = checked_url(url, "engine.options.base_url")
         self.client = Client()
-        self._key_variable, self._timeout = key_variable, timeout_s
+        self.key_variable, self._timeout = key_variable, timeout_s
 
     def check_key(self) -> None:
         """Raise IsocostError if the key is missing or not allowed in a header."""
         where = "engine.options.api_key_variable"
-        if self._key_variable and not self.key():
+        if self.key_variable and not self.key():
             raise IsocostError(
-                f"the environment variable {self._key_variable} is not set",
+                f"the environment variable {self.key_variable} is not set",
                 where=where,
                 remedy="Set it.",
             )
         if any(not 32 < ord(letter) < 127 for letter in self.key()):
             what = (
-                f"the environment variable {self._key_variable} contains a space, a line break or "
+                f"the environment variable {self.key_variable} contains a space, a line break or "
                 f"another character that is not allowed in a header"
             )
             raise IsocostError(what, where=where, remedy="Set it to the key only.")
 
     def key(self) -> str:
         """The key; empty if there is none."""
-        return os.environ.get(self._key_variable, "") if self._key_variable else ""
+        return os.environ.get(self.key_variable, "") if self.key_variable else ""
 
     def redacted(self, text: str) -> str:
         """A line with the key redacted."""

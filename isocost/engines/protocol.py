@@ -264,6 +264,38 @@ class ReportsNotes(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server is, for others that call it.
+
+    Attributes:
+        url: up to and including ``/v1``.
+        model: name of the model there.
+        key: sent as a bearer token; empty for none.
+        key_variable: environment variable that holds the key; None for none.
+        timeout_s: seconds without a byte after which an answer is given up.
+        patience_s: seconds to wait for an unreachable server.
+        context: tokens of the model's context; None if unknown.
+    """
+
+    url: str
+    model: str
+    key: str = ""
+    key_variable: str | None = None
+    timeout_s: float = 600.0
+    patience_s: float = 900.0
+    context: int | None = None
+
+
+@runtime_checkable
+class ServesHttp(Protocol):
+    """An engine that declares ``serves_http``: a server that others can call as well."""
+
+    def address(self) -> Address:
+        """Where it is, after `start`."""
+        ...
+
+
 class EngineAway(IsocostError):
     """The engine is no longer reachable.
 

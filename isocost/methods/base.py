@@ -227,6 +227,8 @@ class Method(BaseModel):
         most_calls: calls of one sample at most.
         needs: capabilities of an engine that it cannot do without whatever its parameters, such as
             continues_tokens; see `required`.
+        is_outside: whether its samples are made by a process of its own, whose calls arrive over
+            HTTP (``isocost.meter``); `run` is never called then.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -236,6 +238,7 @@ class Method(BaseModel):
     unit: ClassVar[str] = ""
     most_calls: ClassVar[int] = MOST_CALLS
     needs: ClassVar[tuple[str, ...]] = ()
+    is_outside: ClassVar[bool] = False
 
     def run(self, asked: Asked) -> Steps:
         """Make one sample; see the module's docstring.

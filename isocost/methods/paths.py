@@ -78,7 +78,7 @@ class Search(Method):
 
     @model_validator(mode="after")
     def _affordable(self) -> Search:
-        most = self.paths_per_step() * self.depth * (1 + self.scorer.calls)
+        most = self.paths_per_step() * self.waves() * (1 + self.scorer.calls)
         if most > self.most_calls:
             raise ValueError(
                 f"a sample could take {most:,} calls, and at most {self.most_calls:,} are made: "
@@ -89,6 +89,10 @@ class Search(Method):
     def paths_per_step(self) -> int:
         """Paths that are grown at the same time, at most."""
         raise NotImplementedError
+
+    def waves(self) -> int:
+        """Times that paths are grown, one after the other, at most."""
+        return self.depth
 
     def required(self) -> tuple[str, ...]:
         """See `Method`."""
@@ -132,7 +136,7 @@ class Search(Method):
         Args:
             asked: the question.
             paths: all that have ended, and those that are being grown.
-            depth: the steps made, which is the answer's budget.
+            depth: the steps made, or what else the method counts as the answer's budget.
         """
         ended = [path for path in paths if path.is_ended]
         whole = [path for path in ended if path.is_whole]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any
+from typing import Any, Protocol
 
 from isocost.bank.writer import RunWriter
 from isocost.engines.protocol import REFUSALS, Completion, EngineAway, Request, refused
@@ -134,6 +134,18 @@ class Counts:
             self.samples += 1
 
 
+class HasEnded(Protocol):
+    """A sample whose method has ended.
+
+    Attributes:
+        rows: its rows of raw_answers; the last one is final.
+        has_failed: whether it failed and is still missing.
+    """
+
+    rows: list[dict[str, Any]]
+    has_failed: bool
+
+
 class Sink:
     """Turn completions into rows, and seal them when due.
 
@@ -197,10 +209,10 @@ class Sink:
         self._writer.append("raw_generations", [row])
         return row
 
-    def take_answers(self, course: Course) -> None:
+    def take_answers(self, ended: HasEnded) -> None:
         """Take the answers of a sample whose method has ended."""
-        self.counts.end(course.rows[-1]["error"], failed=course.has_failed)
-        self._writer.append("raw_answers", course.rows)
+        self.counts.end(ended.rows[-1]["error"], failed=ended.has_failed)
+        self._writer.append("raw_answers", ended.rows)
 
     def take_steps(self, *, is_warmup: bool = False) -> None:
         """Move the engine's step statistics and the power samples to the writer."""

@@ -24,7 +24,7 @@ from isocost.bank.files import Files
 from isocost.bank.resume import banked_calls, done_elsewhere, missing_samples
 from isocost.bank.writer import RunWriter, open_run
 from isocost.capabilities import AUTO, ENGINES, capabilities_of
-from isocost.engines.protocol import EngineAway, engine_class
+from isocost.engines.protocol import EngineAway, ServesHttp, engine_class
 from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex
 from isocost.payload.course import Course
@@ -195,7 +195,8 @@ def _courses(
 ) -> Callable[[Sample], Course | None]:
     """What runs the samples of methods, with the calls of theirs that are banked."""
     session_id = writer.manifest.session_id
-    banked = banked_calls(writer.files, session_id, todo, list(work.methods))
+    asked = [point_id for point_id, method in work.methods.items() if not method.is_outside]
+    banked = banked_calls(writer.files, session_id, todo, asked)
     seeded = bool(options["per_request_seed"])
 
     def course_of(sample: Sample) -> Course | None:
@@ -264,15 +265,18 @@ def _measure(
                     stop=stop,
                 )
                 start = time.monotonic()
+                inside, outside = _by_place(work, todo)
                 drive(
                     engine,
-                    work.samples(todo),
+                    work.samples(inside),
                     sink,
                     progress,
                     options=options,
                     stop=stop,
                     course_of=course_of,
                 )
+                if outside.height and not stop:
+                    _meter(work, outside, engine, sink, progress, writer, stop, options)
             except EngineAway as error:
                 away = error
                 writer.manifest.info["error"] = str(error)
@@ -320,6 +324,44 @@ def _named(engine: Crew) -> list[str]:
         one.name if partner is None else f"{one.name} (partner {partner})"
         for partner, one in engine.items()
     ]
+
+
+def _by_place(work: Work, todo: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The samples that are asked of the engine here, and those that clients make."""
+    outside = [point_id for point_id, method in work.methods.items() if method.is_outside]
+    is_outside = pl.col("point_id").is_in(outside)
+    return todo.filter(~is_outside), todo.filter(is_outside)
+
+
+def _meter(
+    work: Work,
+    todo: pl.DataFrame,
+    engine: Crew,
+    sink: Sink,
+    progress: Progress,
+    writer: RunWriter,
+    stop: Stop,
+    options: dict[str, Any],
+) -> None:
+    """Make the samples of clients; see ``outside``."""
+    from isocost.meter.gateway import Gateway  # HTTP on both sides, for this method alone
+    from isocost.methods.external import External
+    from isocost.payload.outside import drive_clients
+
+    server = engine.own
+    assert isinstance(server, ServesHttp), "`check_methods` refuses other engines"
+    with Gateway(server.address()) as gateway:
+        drive_clients(
+            gateway,
+            work.samples(todo),
+            {id_: m for id_, m in work.methods.items() if isinstance(m, External)},
+            sink,
+            progress,
+            attempt=writer.manifest.attempt,
+            options=options,
+            logprobs_k=work.session.logprobs_k,
+            stop=stop,
+        )
 
 
 @contextmanager

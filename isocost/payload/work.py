@@ -34,6 +34,7 @@ PAYLOAD_OPTIONS = {
     "isolate_points": bool,
     "per_request_seed": bool,
     "confidence_window": int,
+    "clients": int,
 }
 """Engine options that the payload itself reads; the engine receives the others."""
 
@@ -236,6 +237,8 @@ def payload_options(session: Session) -> dict[str, int | bool]:
     isolate_points: finish one point before the next starts.
     per_request_seed: seed each request separately.
     confidence_window: tokens of DeepConf's window.
+    clients: clients of the method `external` at once, each a process, by default eight, or as many
+        as ``max_num_seqs`` if that is less.
 
     Raises:
         IsocostError: an option has the wrong type or an impossible value.
@@ -245,6 +248,7 @@ def payload_options(session: Session) -> dict[str, int | bool]:
         "isolate_points": False,
         "per_request_seed": False,
         "confidence_window": 2048,
+        "clients": min(session.engine.max_num_seqs, 8),
     }
     for name, kind in PAYLOAD_OPTIONS.items():
         if name in session.engine.options:

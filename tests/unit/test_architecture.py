@@ -39,6 +39,7 @@ FLOORS = (
     {"methods"},
     {"sweep", "tasks", "telemetry", "bank", "strategies", "frontier", "curves", "items", "gates"},
     {"engines"},
+    {"meter"},
     {"importers", "payload"},
     {"tables", "intake"},
     {"publish"},

@@ -70,13 +70,14 @@ GENERATIONS = Table(
             "wave",
             "int32",
             "Calls of a sample with the same number ran at the same time, from 0; each waited for "
-            "all of the wave before. NULL in banks older than methods, which is 0.",
+            "all of the wave before. Of a client: one more than the highest wave that had ended"
+            " when the call began. NULL in banks older than methods, which is 0.",
         ),
         Column(
             "request_hash",
             "string",
-            "First 16 hexadecimal digits of the SHA-256 of everything that a method asked; NULL"
-            " for the method `sample`.",
+            "First 16 hexadecimal digits of the SHA-256 of everything that a method asked; equal"
+            " for choices of one request of a client. NULL for the method `sample`.",
         ),
         columns.PARTNER,
         columns.TASK,
@@ -356,7 +357,8 @@ ANSWERS = Table(
             "finish_reason",
             "string",
             "Why the text ended (stop, length, repetition), or why the method did not return: "
-            "call_limit, token_limit, context_limit; error: the sample failed and is missing.",
+            "call_limit, token_limit, context_limit, time_limit; error: the sample failed and is"
+            " missing.",
             nullable=False,
         ),
         Column("error", "string", "What went wrong; NULL when nothing did."),
@@ -366,7 +368,8 @@ ANSWERS = Table(
         Column(
             "call_attempts",
             "list[int32]",
-            "Attempt that made each call of the sample until then, by call_index.",
+            "Attempt that made each call of the sample until then, by call_index; NULL inside for a"
+            " call of a client that failed, without which the client went on.",
             nullable=False,
         ),
         Column(

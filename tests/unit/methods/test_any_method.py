@@ -28,7 +28,7 @@ WORLDS = st.lists(
     max_size=12,
 )
 PARAMETERS = (
-    *((name, {}) for name in sorted(METHODS.names())),
+    *((name, {}) for name, kind in sorted(METHODS.all().items()) if not kind.is_outside),
     ("budget_forcing", {"end_of_thinking": "</think>", "extensions": 3}),
     ("forced_answers", {"end_of_thinking": "</think>", "budgets": [1, 2, 5]}),
     ("generate_then_verify", {"verdict": "first_token"}),
@@ -36,6 +36,7 @@ PARAMETERS = (
     ("solve_detect_verify", {"detector": "log_probability"}),
     ("parallel_distill_refine", {"drafts": 1}),
     ("beam_search", {"subtrees": True, "scorer": "self_evaluation", "depth": 5}),
+    ("best_first", {"scorer": "self_evaluation", "aggregate": "min", "expansions": 5}),
     ("rebase", {"scorer": "self_evaluation", "aggregate": "prod", "depth": 5}),
     ("particle_filtering", {"choose": "weighted_vote", "aggregate": "min", "depth": 5}),
 )

@@ -22,6 +22,7 @@ AGGREGATES = {"last": lambda s: s[-1], "min": min, "prod": math.prod}
 SEARCHES = {
     "beam_search": {"width": 2, "expansions": 2},
     "rebase": {"solutions": 4},
+    "best_first": {"width": 2},
     "particle_filtering": {"particles": 4},
 }
 
@@ -308,9 +309,9 @@ def test_whatever_the_model_says_a_search_ends_with_an_answer_within_its_limits(
     assert again.calls == found.calls and again.answers == found.answers
     assert isinstance(method, Search)
     most = method.paths_per_step() * (2 if options["scorer"] == "self_evaluation" else 1)
-    assert all(found.waves) and len(found.calls) <= most * depth
+    assert all(found.waves) and len(found.calls) <= most * method.waves()
     assert [a.budget for a in found.answers] == sorted(a.budget for a in found.answers)
-    assert 1 <= found.answers[-1].budget <= depth and found.answers[-1].is_whole is not None
+    assert 1 <= found.answers[-1].budget <= method.waves() and found.answers[-1].is_whole is not None
     made_before = 0
     for wave in found.waves:
         for call in wave:
@@ -360,8 +361,10 @@ def test_the_tokens_of_all_steps_are_one_budget_and_a_spent_one_truncates():
     name=st.sampled_from(sorted(SEARCHES)),
     scorer=st.sampled_from(["self_evaluation", "logprob_mean"]),
 )
-def test_a_search_begins_with_that_of_less_depth(seed, name, scorer):
-    def searched(depth):
+def test_a_search_begins_with_that_of_a_smaller_budget(seed, name, scorer):
+    budget = "expansions" if name == "best_first" else "depth"
+
+    def searched(most):
         roots = random_tree(seed, depth=5, branches=3, early=0.1)
         tree = TreeModel(roots)
 
@@ -371,14 +374,14 @@ def test_a_search_begins_with_that_of_less_depth(seed, name, scorer):
                 return {"text": "yes", "choice_logprobs": (-rng.random(), -rng.random())}
             return tree(call)
 
-        return play(made(name, depth=depth, scorer=scorer, **SEARCHES[name]), model)
+        return play(made(name, **{budget: most}, scorer=scorer, **SEARCHES[name]), model)
 
     whole = searched(5)
-    for depth in range(1, 5):
-        part = searched(depth)
+    for most in range(1, 5):
+        part = searched(most)
         assert part.waves == whole.waves[: len(part.waves)]
         assert part.answers == whole.answers[: len(part.answers)]
-        assert len(part.answers) == min(depth, len(whole.answers))
+        assert len(part.answers) == min(most, len(whole.answers))
 
 
 def test_without_token_ids_there_is_nothing_to_continue_from():
@@ -487,3 +490,56 @@ def test_every_parameter_is_written_out():
     written = made("beam_search", scorer="self_evaluation").model_dump(mode="json")
     assert written["scorer"]["name"] == "self_evaluation" and "instruction" in written["scorer"]
     assert made("beam_search", **written) == made("beam_search", scorer="self_evaluation")
+
+
+def test_best_first_goes_back_to_a_path_that_it_left():
+    # w0 is the better first step, but its steps are worse than w3, whose best step ends.
+    found = play(made("best_first", width=2), TreeModel(small_tree()))
+    assert [{c.prefix for c in wave} for wave in found.waves] == [
+        {()}, {(token("w0"),)}, {(token("w3"),)}
+    ]  # fmt: skip
+    assert [answer.text for answer in found.answers] == ["w0\n\n", "w0\n\nw2", "w3\n\nw4"]
+    assert [answer.budget for answer in found.answers] == [1, 2, 3]
+    assert made("best_first").unit == "expansions"
+
+
+@settings(max_examples=50)
+@given(
+    seed=st.integers(0, 10**6),
+    depth=st.integers(1, 4),
+    width=st.integers(1, 3),
+    expansions=st.integers(1, 30),
+    aggregate=st.sampled_from(sorted(AGGREGATES)),
+    most=st.integers(1, 4),
+)
+def test_best_first_grows_the_best_there_is(seed, depth, width, expansions, aggregate, most):
+    roots = random_tree(seed, depth=depth, branches=width)
+    method = made("best_first", width=width, expansions=expansions, aggregate=aggregate, depth=most)
+    found = play(method, TreeModel(roots))
+    # An independent walk: a list that is searched in full at each expansion.
+    score = AGGREGATES[aggregate]
+    waiting, ended, grown = [()], [], []
+    while len(grown) < expansions:
+        path = max(waiting, key=lambda nodes: score([n.score for n in nodes]) if nodes else 2)
+        if path and path[-1].ends:
+            break
+        waiting.remove(path)
+        grown.append(tuple(token(node.word) for node in path))
+        new = [(*path, node) for node in (path[-1].children if path else roots)]
+        ended += [nodes for nodes in new if nodes[-1].ends]
+        waiting += [nodes for nodes in new if nodes[-1].ends or len(nodes) < most]
+        if not waiting:
+            break
+    assert [wave[0].prefix for wave in found.waves] == grown
+    assert all(len(wave) == width for wave in found.waves)
+    assert len(found.answers) == len(grown)
+    if ended:
+        best = max(ended, key=lambda nodes: score([node.score for node in nodes]))
+        assert found.answers[-1].text == text_of(best) and found.answers[-1].is_whole
+    else:
+        assert not found.answers[-1].is_whole
+
+
+def test_a_best_first_search_beyond_its_calls_is_refused():
+    with pytest.raises(IsocostError, match="search fewer paths or fewer steps"):
+        made("best_first", width=256, expansions=4096)
