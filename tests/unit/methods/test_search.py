@@ -311,7 +311,9 @@ def test_whatever_the_model_says_a_search_ends_with_an_answer_within_its_limits(
     most = method.paths_per_step() * (2 if options["scorer"] == "self_evaluation" else 1)
     assert all(found.waves) and len(found.calls) <= most * method.waves()
     assert [a.budget for a in found.answers] == sorted(a.budget for a in found.answers)
-    assert 1 <= found.answers[-1].budget <= method.waves() and found.answers[-1].is_whole is not None
+    assert (
+        1 <= found.answers[-1].budget <= method.waves() and found.answers[-1].is_whole is not None
+    )
     made_before = 0
     for wave in found.waves:
         for call in wave:

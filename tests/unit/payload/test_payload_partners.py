@@ -355,3 +355,23 @@ def test_scores_of_a_reward_model_are_banked_and_not_asked_again(engines, lake, 
     assert ran(session, half).missing == 0 and ScriptedEngine.asked == []
     again = read_raw(half, "raw_generations").filter(pl.col("finish_reason") != "error")
     assert dict(again.select("call_id", "request_hash").iter_rows()) == asked
+
+
+@pytest.mark.slow
+def test_a_session_of_two_engines_is_replayed_by_two(engines, tmp_path, monkeypatch):
+    recorded, lake = tmp_path / "recorded", tmp_path / "lake"
+    assert ran(cascade_session(prompts=("direct",)), recorded).missing == 0
+    monkeypatch.setattr(payload, "PartnerEngine", PartnerEngine)  # a process of its own
+    options = {"bank": str(recorded), "speed": 0}
+    like = sessions.session("replay", options=options)
+    again = sessions.session(
+        "replay", method=CASCADE, options=options, prompts=("direct",),
+        partners={"large": sessions.partner(like, "replay", options=options)},
+    )  # fmt: skip
+    assert ran(again, lake).missing == 0
+    kept = ("problem_id", "sample_index", "call_index", "partner", "output_text", "logprob_sum")
+    first, second = (
+        read_raw(folder, "raw_generations").select(kept).sort(kept[:3])
+        for folder in (recorded, lake)
+    )
+    assert first.equals(second) and set(first["partner"]) == {None, "large"}
