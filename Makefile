@@ -53,7 +53,7 @@ endif
 
 test: setup tools  ## style, types and all tests
 	@$(MAKE) --no-print-directory -j2 lint doctests
-	@"$(BIN)/python" -m pytest tests -n 2 --dist loadgroup -q
+	@"$(BIN)/python" -m pytest tests -n 3 --dist loadgroup -q  # one more than cores: tests wait for processes, too
 
 unit: setup  ## the fast tests
 	@"$(BIN)/python" -m pytest tests/unit -m "not slow" -n 2 -q
