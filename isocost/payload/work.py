@@ -174,8 +174,9 @@ class NumberedCall:
 def numbered(index: int, wave: int, call: Call) -> NumberedCall:
     """A call with its place in the sample, and the hash of what it asks."""
     asked = {name: getattr(call, name) for name in Call.__slots__}
-    if call.partner is None:  # calls have the hashes that they had before there were partners
-        del asked["partner"]
+    for later in ("partner", "steps"):  # calls without them have the hashes that they always had
+        if not asked[later]:
+            del asked[later]
     return NumberedCall(index, wave, call, sha256_hex(asked, 16))
 
 
@@ -200,6 +201,7 @@ def method_request(sample: Sample, item: NumberedCall, *, per_request_seed: bool
         continuation=call.continuation,
         stop=call.stop,
         choices=call.choices,
+        steps=call.steps,
         partner=call.partner,
     )
 
