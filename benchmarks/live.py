@@ -1,10 +1,12 @@
-"""Does replay predict what a method does when it runs? Live stopping rules against their replay.
+"""Does replay predict what a method does when it runs? Live methods against their replay.
 
 ``python -m benchmarks.live`` banks plain samples of two tasks, runs each stopping rule live on the
 same problems with another engine seed, and compares accuracy, samples and generated tokens per
-problem with the replay of the rule from the bank. The interval is that of the mean difference over
-problems, joint over the three quantities of a row (Bonferroni); the last column says whether it
-contains 0. ``--write`` keeps the table in docs/results/live.csv. The exit status is 1 where an
+problem with the replay of the rule from the bank. It does the same for a cascade of two models,
+which runs with two engines: the same weights in bfloat16 and in float32. Its threshold is found in
+the bank, so that half of the samples are passed on. The interval is that of the mean difference
+over problems, joint over the three quantities of a row (Bonferroni); the last column says whether
+it contains 0. ``--write`` keeps the table in docs/results/live.csv. The exit status is 1 where an
 interval excludes 0.
 """
 
@@ -17,20 +19,29 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 from scipy.stats import norm
 
 from isocost.build import refresh
 from isocost.intake.plan import plan_sweep
+from isocost.stopping import escalating_threshold
 from isocost.store import Store
+from isocost.strategies.estimators.cascades import cascade
 
+SMALL, LARGE = (
+    f'name: smollm2-135m-{form}, path: "cache:smollm2-135m-instruct", dtype: {form}'
+    for form in ("bfloat16", "float32")
+)
+CASCADE, ESCALATE = "cascade", 0.5
 RULES = ("adaptive_consistency", "early_stopping_consistency", "sequential_ratio_test")
 OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "results" / "live.csv"
 LEVEL = 0.95
 QUANTITIES = ("accuracy", "samples", "output_tokens")
 SWEEP = """
 sweep: {name}
-models: {{name: smollm2-135m-instruct, path: "cache:smollm2-135m-instruct", dtype: float32}}
+models: [{models}]
+{partners}
 engine:
   engine: vllm
   seed: {seed}
@@ -63,22 +74,42 @@ bank: {{warmup_requests: 2, logprobs_k: 0, telemetry: none}}
 """
 
 
-def measured(store: Store, folder: Path, name: str, **settings: object) -> str:
-    """Plan, generate and curate one sweep; its session."""
+def generated(store: Store, file: Path) -> list[str]:
+    """Plan, generate and curate one sweep; its sessions."""
+    sessions = plan_sweep(store, file)
+    for session_id in sessions:
+        # vLLM gets a process of its own: it inspects every module that is loaded.
+        command = [sys.executable, "-m", "isocost.generate", "--lake", str(store.lake)]
+        subprocess.run([*command, "--session", str(store.session_file(session_id))], check=True)
+        refresh.curate_session(store, session_id)
+    return sessions
+
+
+def measured(
+    store: Store,
+    folder: Path,
+    name: str,
+    *,
+    models: tuple[str, ...] = (LARGE,),
+    partner: str | None = None,
+    **settings: object,
+) -> list[str]:
+    """The sessions of one sweep of this benchmark."""
     file = folder / f"{name}.yaml"
-    file.write_text(SWEEP.format(name=name, **settings), encoding="utf-8")
-    [session_id] = plan_sweep(store, file)
-    # vLLM gets a process of its own: it inspects every module that is loaded.
-    command = [sys.executable, "-m", "isocost.generate", "--lake", str(store.lake)]
-    subprocess.run([*command, "--session", str(store.session_file(session_id))], check=True)
-    refresh.curate_session(store, session_id)
-    return session_id
+    text = SWEEP.format(
+        name=name,
+        models=", ".join(f"{{{model}}}" for model in models),
+        partners="" if partner is None else f"partners: {{large: {{model: {{{partner}}}}}}}",
+        **settings,
+    )
+    file.write_text(text, encoding="utf-8")
+    return generated(store, file)
 
 
-def live_rows(store: Store, session_id: str) -> pl.DataFrame:
+def live_rows(store: Store, sessions: list[str]) -> pl.DataFrame:
     """What each rule did at each problem."""
-    points = store.read_only("core_points", [session_id]).select("point_id", "method")
-    samples = store.read_only("core_samples", [session_id]).filter("is_valid")
+    points = store.read_only("core_points", sessions).select("point_id", "method")
+    samples = store.read_only("core_samples", sessions).filter("is_valid")
     return samples.join(points, on="point_id").select(
         "task",
         "problem_id",
@@ -110,12 +141,54 @@ def replayed_rows(store: Store, cap: int) -> pl.DataFrame:
     )
 
 
+def replayed_cascade(store: Store, sessions: list[str]) -> tuple[float, pl.DataFrame]:
+    """A threshold that passes on half of the bank, and what a cascade with it is expected to do.
+
+    Args:
+        store: plain samples of both models.
+        sessions: of the small model, then of the large one.
+    """
+    key = ["task", "problem_id"]
+    banks = [
+        store.read_only("core_samples", [session_id])
+        .filter("is_valid")
+        .group_by(key)
+        .agg(pl.col("correct").cast(pl.Float64), "output_tokens", "logprob_mean")
+        .sort(key)
+        for session_id in sessions
+    ]
+    shared = banks[0].select(key).join(banks[1].select(key), on=key).sort(key)
+    small, large = (shared.join(bank, on=key, maintain_order="left") for bank in banks)
+    known = small["logprob_mean"].explode().drop_nulls().to_numpy()
+    threshold = escalating_threshold(known, ESCALATE)
+    sizes = [bank["correct"].list.len().to_numpy() for bank in (small, large)]
+
+    def padded(bank: pl.DataFrame, name: str, unknown: float) -> np.ndarray:
+        rows = [[unknown if v is None else float(v) for v in row] for row in bank[name]]
+        width = max(map(len, rows))
+        return np.array([row + [0.0] * (width - len(row)) for row in rows])
+
+    found = cascade(
+        [padded(bank, "correct", 0.0) for bank in (small, large)],
+        [padded(small, "logprob_mean", -np.inf)],
+        [padded(bank, "output_tokens", np.nan) for bank in (small, large)],
+        [threshold],
+        sizes=sizes,
+    )
+    return threshold, shared.with_columns(
+        pl.lit(CASCADE).alias("rule"),
+        pl.Series("accuracy", found.accuracy),
+        pl.Series("samples", found.reach.sum(axis=1)),
+        pl.Series("output_tokens", found.cost),
+    )
+
+
 def compared(live: pl.DataFrame, replayed: pl.DataFrame, command: str) -> list[dict[str, object]]:
     """One row per rule and quantity, over the problems of both tasks."""
     joined = live.join(replayed, on=["task", "problem_id", "rule"], suffix="_replayed")
     z = float(norm.ppf(1 - (1 - LEVEL) / 2 / len(QUANTITIES)))
     rows: list[dict[str, object]] = []
-    for rule in RULES:
+    for rule in (*RULES, CASCADE):
         mine = joined.filter(pl.col("rule") == rule)
         for name in QUANTITIES:
             ours, theirs = mine[name], mine[f"{name}_replayed"]
@@ -151,13 +224,27 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         bank, live = Store(folder / "bank"), Store(folder / "live")
-        measured(bank, folder, "bank", seed=0, problems=problems, samples=cap, methods="sample")
+        size = {"problems": problems, "samples": cap}
+        measured(bank, folder, "bank", seed=0, methods="sample", **size)
         refresh.derive(bank, "strategies")
-        session = measured(
+        sessions = measured(
             live, folder, "live", seed=1, problems=problems, samples=1, methods=methods
         )
+        pair = Store(folder / "pair")
+        both = measured(
+            pair, folder, "pair", models=(SMALL, LARGE), seed=0, methods="sample", **size
+        )
+        threshold, expected = replayed_cascade(pair, both)
+        sessions_of_two = measured(
+            live, folder, "two", models=(SMALL,), partner=LARGE, seed=1, problems=problems,
+            samples=1, methods=f"{{name: {CASCADE}, thresholds: [{threshold!r}]}}",
+        )  # fmt: skip
         command = f"python -m benchmarks.live --problems {problems} --cap {cap} --write"
-        rows = compared(live_rows(live, session), replayed_rows(bank, cap), command)
+        rows = compared(
+            live_rows(live, sessions + sessions_of_two),
+            pl.concat([replayed_rows(bank, cap), expected], how="diagonal_relaxed"),
+            command,
+        )
     for row in rows:
         print("  ".join(f"{row[key]!s:>28}" for key in row if key != "command"))
     if arguments.write:

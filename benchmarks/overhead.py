@@ -26,6 +26,7 @@ from isocost.bank.files import Files
 from isocost.bank.writer import open_run
 from isocost.engines.prepare import prepare
 from isocost.engines.vllm import VllmEngine
+from isocost.payload.crew import Crew
 from isocost.payload.loop import Sink, Stop, drive, warm_up
 from isocost.payload.progress import Progress, Reporter
 from isocost.payload.work import Work, engine_settings, payload_options, request_of
@@ -170,11 +171,11 @@ def payload(engine: VllmEngine, work: Work, *, telemetry: bool) -> int:
         writer.start()
         drain: Callable[[], list[dict[str, Any]]] = sampler.start().drain if telemetry else list
         sink = Sink(
-            writer, engine, logprobs_k=session.logprobs_k, window=2048, drain_telemetry=drain
+            writer, Crew(engine), logprobs_k=session.logprobs_k, window=2048, drain_telemetry=drain
         )
         progress = Progress(Reporter(stream=silence), work.plan.height, banked=0)
         drive(
-            engine,
+            Crew(engine),
             work.samples(work.plan),
             sink,
             progress,
@@ -208,9 +209,9 @@ def measure(model: str, *, rounds: int, batch: int, **size: Any) -> dict[str, Wa
         tempfile.TemporaryDirectory() as lake,
         open_run(Files(lake), "warm-0", part_rows=999) as (writer, _),
     ):
-        sink = Sink(writer, engine, logprobs_k=5, window=2048, drain_telemetry=list)
+        sink = Sink(writer, Crew(engine), logprobs_k=5, window=2048, drain_telemetry=list)
         warm_up(
-            engine,
+            Crew(engine),
             itertools.islice(work.samples(work.plan), batch),
             sink,
             max_tokens=tokens,

@@ -1,7 +1,7 @@
-"""When a vote is settled: the rules that end sampling early, and their default parameters.
+"""When no more is asked: the rules that end sampling early, and their default parameters.
 
-Lives here: the rules as pure functions of vote counts, shared by the methods that sample until a
-rule holds (``isocost.methods``) and by the strategies that work out from the bank what the same
+Lives here: the rules as pure functions of vote counts and scores, shared by the methods that run
+them (``isocost.methods``) and by the strategies that work out from the bank what the same
 rule would have done (``isocost.strategies``). Not here: drawing, sampling or counting votes.
 """
 
@@ -97,3 +97,25 @@ def is_unanimous(window: Sequence[Hashable]) -> bool:
     Samples without an answer share one value and can be unanimous, as in the code of Li et al.
     """
     return len(set(window)) == 1
+
+
+def is_kept(score: float | None, threshold: float) -> bool:
+    """Whether a cascade keeps an answer and asks no further model (Chen, Zaharia and Zou 2023).
+
+    Args:
+        score: of the answer, higher is better; None if it has none, which keeps nothing.
+        threshold: that keeps an answer with this score or a higher one.
+    """
+    return score is not None and score >= threshold
+
+
+def escalating_threshold(scores: NDArray[np.float64], share: float) -> float:
+    """Threshold of a cascade below which about this share of scores falls.
+
+    Minus infinity and infinity at the ends.
+    """
+    if share <= 0:
+        return -np.inf
+    if share >= 1:
+        return np.inf
+    return float(np.quantile(scores, share, method="higher"))

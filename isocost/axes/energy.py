@@ -33,7 +33,7 @@ class Energy(CostAxis):
             "energy_unknown_reason",
             "Why energy_j is NULL; NULL if it is known.",
             type="string",
-            over_calls="first",
+            over_calls="known",
         ),
     )
     is_of_calls = True

@@ -62,8 +62,8 @@ class Field:
         type: type of the schema.
         allowed: the complete set of values, for closed vocabularies.
         over_calls: the value for a sample of several calls: their ``sum``; the value that they have
-            in common (``same``); that of the ``first``; or only defined for a sample of a
-            ``single`` call.
+            in common (``same``); that of the ``first``; the first that is known (``known``); or
+            only defined for a sample of a ``single`` call.
     """
 
     name: str

@@ -30,7 +30,8 @@ class Price(CostAxis):
         ),
         Field(
             "price_card",
-            "Price card of cost_usd; NULL if cost_usd is NULL or a source stated the price.",
+            "Price card of cost_usd; NULL if cost_usd is NULL, a source stated the price, or the"
+            " calls of the sample have several cards.",
             type="string",
             over_calls="same",
         ),

@@ -263,6 +263,7 @@ def _core(source: Source) -> Frames:
 
 def _core_of_session(source: EngineSession) -> Frames:
     from isocost import telemetry as power
+    from isocost.tables.core.engines import runs_of_several
     from isocost.tables.core.samples import build_core
     from isocost.tables.core.speculation import build_speculation
     from isocost.tables.energy.attribution import build_energy_attribution
@@ -273,12 +274,14 @@ def _core_of_session(source: EngineSession) -> Frames:
     calls = source.raw("raw_generations")
     telemetry = power.possible(source.raw("raw_telemetry"))
     batch = {source.key: session.engine.max_num_seqs}
+    several = runs_of_several(calls, manifests)
     windows = build_energy_windows(
         calls,
         telemetry,
         max_num_seqs=batch,
         idle=idle_stretches(manifests),
         reasons=source_reasons(manifests),
+        several=several,
     )
     core = build_core(
         calls,
@@ -290,7 +293,7 @@ def _core_of_session(source: EngineSession) -> Frames:
         kept=verdicts_folder(source.store, source.key),
         **_denominators(source.store),
     )
-    shares = build_energy_attribution(calls, telemetry, windows)
+    shares = build_energy_attribution(calls, telemetry, windows, several)
     drafted = build_speculation(source.raw("raw_steps"))
     return {
         **core,

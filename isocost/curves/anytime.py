@@ -133,6 +133,31 @@ def budget_control(spent: ArrayLike, minimum: float, maximum: float) -> float:
     return float(((values >= minimum) & (values <= maximum)).mean())
 
 
+def e3_score(accuracy: ArrayLike, tokens: ArrayLike) -> Array:
+    """E^3 = A^2 / T, the Efficiency-aware Effectiveness Evaluation Score of Lin et al. 2025.
+
+    arXiv:2505.16122 (Plan-and-Budget). Squared, because accuracy per token would reward a method
+    that answers at once and is hardly ever right.
+
+    Args:
+        accuracy: A, mean accuracy as a share in 0..1, (...). A score made of percentages is 10^4
+            times as large.
+        tokens: T, mean of the tokens generated for a problem, (...).
+
+    Returns:
+        Per token, (...); NaN where no tokens were generated.
+
+    Examples:
+        Half as many tokens are worth as much as sqrt(2) times the accuracy:
+
+        >>> e3_score([0.6, 0.6, 0.8], [1200, 600, 1600]).tolist()
+        [0.0003, 0.0006, 0.0004]
+    """
+    a, t = np.asarray(accuracy, dtype=np.float64), np.asarray(tokens, dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(t > 0, a * a / t, np.nan)
+
+
 def budget_scaling(budgets: ArrayLike, accuracy: ArrayLike) -> float | None:
     """Scaling of s1: mean slope (f(b) - f(a)) / (b - a) over all pairs a < b.
 

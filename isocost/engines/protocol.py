@@ -83,6 +83,8 @@ class Request:
         stop: texts that end generation.
         choices: answers to choose from by their first token; for engines that declare
             ``scores_choices``.
+        partner: alias of the partner that is asked; None for the point's own model. An engine
+            serves one model and need not look at it.
     """
 
     request_id: str
@@ -102,6 +104,7 @@ class Request:
     continuation: str = ""
     stop: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
+    partner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +157,16 @@ class Completion:
     num_retries: int | None = None
     choice_logprobs: Sequence[float | None] | None = None
     recorded: Mapping[str, Any] = field(default_factory=dict)
+
+
+REFUSALS = (IsocostError, ValueError, TypeError, LookupError)
+"""What `Engine.add` raises for a call that the engine cannot take."""
+
+
+def refused(request: Request, error: Exception) -> Completion:
+    """The completion of a request that the engine refused."""
+    said = f"the engine refuses the call: {error}"
+    return Completion(request.request_id, None, None, "error", error=said)
 
 
 class Engine(Protocol):

@@ -278,7 +278,11 @@ class VllmEngine:
             "device": plain(getattr(config.device_config, "device_type", None)),
             "environment": {
                 k: os.environ.get(k)
-                for k in ("VLLM_ENABLE_V1_MULTIPROCESSING", "VLLM_CPU_OMP_THREADS_BIND")
+                for k in (
+                    "VLLM_ENABLE_V1_MULTIPROCESSING",
+                    "VLLM_CPU_OMP_THREADS_BIND",
+                    "OMP_WAIT_POLICY",
+                )
             },
             "model_files": self._folder.fingerprint(),
         }

@@ -50,7 +50,11 @@ def plan_sweep(store: Store, path: Path) -> list[str]:
         raise faults[0]
     for card in {
         model.card
-        for model in (session.engine.model for session in planned)
+        for model in (
+            engine.model
+            for session in planned
+            for engine in (session.engine, *session.partners.values())
+        )
         if model.card is not None
     }:
         book.model(card)  # rejects an unknown card now, not after the measurement
@@ -134,7 +138,13 @@ def _asked_of(session: Session, point: Point) -> Point:
 
     Settings that are not part of a point, such as an address, may have changed.
     """
-    return point.model_copy(update={"engine": session.engine, "model": session.engine.model})
+    return point.model_copy(
+        update={
+            "engine": session.engine,
+            "model": session.engine.model,
+            "partners": session.partners,
+        }
+    )
 
 
 def _banked_points(store: Store, session_id: str) -> set[str]:

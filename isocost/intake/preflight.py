@@ -11,6 +11,7 @@ from pathlib import Path
 
 from isocost.engines.protocol import engine_class
 from isocost.errors import IsocostError
+from isocost.payload.crew import naming
 from isocost.payload.work import engine_settings, payload_options
 from isocost.sweep import SweepSpec, TaskSpec, load_sweep, plan_sessions
 from isocost.sweep.limits import check_models, machine_memory_bytes
@@ -49,12 +50,16 @@ def check_options(spec: SweepSpec) -> None:
         try:
             payload_options(session)
             engine_class(session.engine.engine)(engine_settings(session, session.engine.seed))
+            for alias, partner in session.partners.items():
+                with naming(alias):
+                    engine_class(partner.engine)(engine_settings(session, partner.seed, alias))
         except IsocostError as error:
-            if not (error.where or "").startswith("engine."):
+            place = error.where or ""
+            if " " in place or not place.startswith(("engine.", "partners.")):
                 raise
             raise IsocostError(
                 error.what,
-                where=spec.source.where(*str(error.where).split(".")),
+                where=spec.source.where(*place.split(".")),
                 remedy=error.remedy,
             ) from None
 

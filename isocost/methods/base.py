@@ -14,11 +14,12 @@ the replies that are banked.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from isocost.capabilities import NEEDS, capabilities_of
 from isocost.errors import IsocostError
@@ -39,6 +40,18 @@ _Tokens = Annotated[int, Field(ge=1, lt=2**31)]
 _Word = Annotated[str, Field(min_length=1)]
 
 
+def _alias(value: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", value):
+        raise ValueError(
+            "an alias is 1 to 40 lower-case letters, digits and _, and begins with a letter"
+        )
+    return value
+
+
+Alias = Annotated[str, AfterValidator(_alias)]
+"""What a method calls a partner."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request to the model.
@@ -57,6 +70,8 @@ class Call:
         stop: texts that end generation; they are not part of the reply's text.
         choices: answers to choose from. The reply has the probability of each one's first token,
             and the text of the most probable one; one token is generated.
+        partner: alias of the partner that is asked; the point's own model if None. The method
+            declares it, see `Method.partners`.
     """
 
     __pydantic_config__ = _JUDGED
@@ -70,6 +85,7 @@ class Call:
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     stop: tuple[_Word, ...] = ()
     choices: tuple[_Word, ...] = ()
+    partner: Alias | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +247,10 @@ class Method(BaseModel):
         """The capabilities that it needs with these parameters; `needs` unless overridden."""
         return self.needs
 
+    def partners(self) -> Mapping[str, tuple[str, ...]]:
+        """The partners that it calls, by alias, with the capabilities that it needs of each."""
+        return {}
+
 
 METHODS: Registry[type[Method]] = Registry("method", "isocost.methods")
 """Every method's class."""
@@ -283,17 +303,26 @@ def with_parameters(
         ) from None
 
 
-def check_engine(method: Method, engine: str, where: str) -> None:
+def check_engine(method: Method, engine: str, where: str, *, partner: str | None = None) -> None:
     """Refuse a method that needs what an engine cannot do.
+
+    Args:
+        method: the method.
+        engine: name of the engine.
+        where: place of the method, for messages.
+        partner: alias of the partner whose engine it is; the point's own if None.
 
     Raises:
         IsocostError: names both and what is missing, or the engine is unknown.
     """
     declared = capabilities_of(engine)
-    for need in method.required():
+    needed = method.required() if partner is None else method.partners()[partner]
+    of_partner = "" if partner is None else f" for the partner {partner}"
+    for need in needed:
         if not getattr(declared, need):
             raise IsocostError(
-                f"method {method.name} needs an engine that {NEEDS[need]}; {engine} does not",
+                f"method {method.name} needs an engine that {NEEDS[need]}{of_partner}; {engine} "
+                "does not",
                 where=where,
                 remedy="Use another engine, or another method.",
             )

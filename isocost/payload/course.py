@@ -8,7 +8,7 @@ flight (``loop``), the methods (``isocost.methods``).
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -61,6 +61,7 @@ class Course:
         self.sample = sample
         self._method, self._attempt, self._room = method, attempt, room
         self._seeded = per_request_seed
+        self._partners = frozenset(method.partners())
         self._banked = dict(banked or {})
         self.restarted: str | None = None
         self._begin()
@@ -168,7 +169,7 @@ class Course:
             TypeError, ValueError: the method does not keep to its interface.
         """
         first = len(self._attempts)
-        calls = [_judged_call(call, first) for call in got]
+        calls = [_judged_call(call, first, self._partners) for call in got]
         if not calls:
             raise ValueError("it asked for no calls")
         return [numbered(first + i, self._wave + 1, call) for i, call in enumerate(calls)]
@@ -317,8 +318,8 @@ def _reply(row: Mapping[str, Any]) -> Reply:
     )
 
 
-def _judged_call(value: object, first: int) -> Call:
-    """A call whose fields are valid and which builds on an earlier one.
+def _judged_call(value: object, first: int, partners: Collection[str]) -> Call:
+    """A call whose fields are valid, which builds on an earlier one and asks a known partner.
 
     Raises:
         TypeError, ValueError: what is wrong with it.
@@ -328,6 +329,8 @@ def _judged_call(value: object, first: int) -> Call:
         raise TypeError("it asked for an answer among calls")
     if call.parent is not None and call.parent >= first:
         raise ValueError(f"call {call.parent} is not an earlier call")
+    if call.partner is not None and call.partner not in partners:
+        raise ValueError(f"it asked the partner {call.partner!r}, which it does not declare")
     return call
 
 

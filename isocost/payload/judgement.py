@@ -45,6 +45,7 @@ _OURS = frozenset(
         "method",
         "wave",
         "request_hash",
+        "partner",
         "task",
         "model_variant",
         "prompt_name",

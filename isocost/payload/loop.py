@@ -12,12 +12,13 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any, Protocol
 
 from isocost.bank.writer import RunWriter
-from isocost.engines.protocol import Completion, Engine, EngineAway, ReportsNotes, Request
-from isocost.errors import IsocostError
+from isocost.engines.protocol import REFUSALS, Completion, EngineAway, Request, refused
 from isocost.payload.course import Course
+from isocost.payload.crew import Crew
 from isocost.payload.progress import Progress
 from isocost.payload.rows import generation_row
 from isocost.payload.work import NumberedCall, Sample, request_of
@@ -157,7 +158,7 @@ class Sink:
     def __init__(
         self,
         writer: RunWriter,
-        engine: Engine,
+        engine: Crew,
         *,
         logprobs_k: int,
         window: int,
@@ -167,7 +168,7 @@ class Sink:
 
         Args:
             writer: of the run.
-            engine: whose steps are banked.
+            engine: the engines, whose steps are banked.
             logprobs_k: top log-probabilities requested.
             window: tokens of DeepConf's window.
             drain_telemetry: rows of raw_telemetry since the last call.
@@ -189,7 +190,7 @@ class Sink:
     ) -> dict[str, Any]:
         """Take one completion, of a method's call if it is numbered; return its validated row."""
         lacks_count = (
-            self._engine.capabilities.counts_cached_tokens
+            self._engine[request.partner].capabilities.counts_cached_tokens
             and completion.cached_tokens is None
             and completion.finish_reason not in ("abort", "error")
         )
@@ -215,7 +216,7 @@ class Sink:
 
     def take_steps(self, *, is_warmup: bool = False) -> None:
         """Move the engine's step statistics and the power samples to the writer."""
-        rows = self._engine.drain_steps() if self._engine.capabilities.has_steps else []
+        rows = self._engine.drain_steps()
         for row in rows:
             drains = (
                 not is_warmup
@@ -240,21 +241,22 @@ class Sink:
 
 
 def warm_up(
-    engine: Engine, samples: Iterable[Sample], sink: Sink, *, max_tokens: int, stop: Stop
+    engine: Crew, samples: Iterable[Sample], sink: Sink, *, max_tokens: int, stop: Stop
 ) -> None:
-    """Generate a few requests as warm-up, then let the engine forget their prompts.
+    """Generate a few requests as warm-up, then let the engines forget their prompts.
 
     They are banked, marked as warm-up.
 
     Args:
         engine: started.
-        samples: the requests' models; each is requested once.
+        samples: the requests' models; each is requested once of every engine.
         sink: receives the rows.
         max_tokens: maximum tokens of a warm-up request; enough steps to trigger one-time work.
         stop: ends the warm-up early.
     """
     flying: dict[str, tuple[Sample, Request]] = {}
-    for number, sample in enumerate(samples):
+    aliases = [partner for partner, _ in engine.items()]
+    for number, (partner, sample) in enumerate(product(aliases, samples)):
         warm = Sample(sample.point, sample.asked, number)
         made = request_of(sample, per_request_seed=False)
         values = {name: getattr(made, name) for name in Request.__slots__}
@@ -262,6 +264,7 @@ def warm_up(
             "request_id": f"warmup-{number}:0",
             "max_tokens": min(max_tokens, made.max_tokens),
             "sample_index": None,
+            "partner": partner,
         }
         request = Request(**values)
         flying[request.request_id] = (warm, request)
@@ -365,7 +368,7 @@ class Queue:
             self._sink.drain_start_s = time.monotonic()
 
 
-def _add(engine: Engine, queue: Queue, request: Request) -> None:
+def _add(engine: Crew, queue: Queue, request: Request) -> None:
     """Hand a request to the engine; a call of a method that it refuses fails its sample alone.
 
     What a sweep asks was checked before the engine started; what a method asks was not.
@@ -374,15 +377,14 @@ def _add(engine: Engine, queue: Queue, request: Request) -> None:
         engine.add(request)
     except EngineAway:
         raise
-    except (IsocostError, ValueError, TypeError, LookupError) as error:
+    except REFUSALS as error:
         if queue.flying[request.request_id][-1] is None:
             raise
-        said = f"the engine refuses the call: {error}"
-        queue.take(Completion(request.request_id, None, None, "error", error=said))
+        queue.take(refused(request, error))
 
 
 def drive(
-    engine: Engine,
+    engine: Crew,
     samples: Iterator[Sample],
     sink: Sink,
     progress: Progress,
@@ -414,8 +416,7 @@ def drive(
             _add(engine, queue, request)
         for completion in engine.step() if queue.flying else ():
             queue.take(completion)
-        if isinstance(engine, ReportsNotes):
-            for note in engine.drain_notes():
-                progress.say(note)
+        for note in engine.drain_notes():
+            progress.say(note)
         sink.seal()
         progress.tick()

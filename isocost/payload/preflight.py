@@ -21,8 +21,10 @@ def check_budgets(session: Session) -> None:
     Raises:
         IsocostError: names the point and both numbers.
     """
-    longest = session.engine.max_model_len
-    if longest is None:  # the server's own, which it holds requests to
+    engines = [session.engine, *session.partners.values()]
+    # None: the server's own, which it holds requests to
+    longest = min((e.max_model_len for e in engines if e.max_model_len is not None), default=None)
+    if longest is None:
         return
     for planned in session.points:
         wanted = planned.point.budget.max_tokens
@@ -38,13 +40,23 @@ def check_budgets(session: Session) -> None:
 
 
 def check_methods(work: Work) -> None:
-    """Reject a method that needs what the engine cannot do.
+    """Reject a method that needs what an engine cannot do, or a partner that there is not.
 
     Raises:
         IsocostError: names the point, the method and the engine.
     """
     for point_id, method in work.methods.items():
         check_engine(method, work.session.engine.engine, f"point {point_id}")
+        for alias in method.partners():
+            partner = work.session.partners.get(alias)
+            if partner is None:
+                raise IsocostError(
+                    f"method {method.name} calls the partner {alias!r}, which the session does "
+                    "not have",
+                    where=f"point {point_id}",
+                    remedy="Add it under partners in the sweep file, and plan again.",
+                )
+            check_engine(method, partner.engine, f"point {point_id}", partner=alias)
 
 
 def check_power_source(session: Session) -> None:
@@ -57,13 +69,16 @@ def check_power_source(session: Session) -> None:
         open_source(session.telemetry).close()
 
 
-def check_prompts(work: Work, engine: Engine, *, per_request_seed: bool) -> int | None:
+def check_prompts(
+    work: Work, engine: Engine, *, per_request_seed: bool, partner: str | None = None
+) -> int | None:
     """Reject prompts that do not fit together with their budget.
 
     Args:
         work: the session's prompts.
         engine: not started yet.
         per_request_seed: whether requests have their own seeds.
+        partner: alias of the partner whose engine it is; None for the session's own.
 
     Returns:
         Tokens of the longest prompt; None if the engine cannot tell.
@@ -79,7 +94,7 @@ def check_prompts(work: Work, engine: Engine, *, per_request_seed: bool) -> int 
     if counted is None:
         return None
     tokens = dict(zip(unique, counted, strict=True))
-    config = work.session.engine
+    config = work.session.engine if partner is None else work.session.partners[partner]
     for point, item in asked:
         if (
             config.max_model_len is not None

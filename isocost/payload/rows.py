@@ -97,6 +97,7 @@ def generation_row(
         "method": point.method_name,
         "wave": 0 if numbered is None else numbered.wave,
         "request_hash": None if numbered is None else numbered.request_hash,
+        "partner": request.partner,
         "task": point.task.name,
         "model_variant": point.model.name,
         "prompt_name": point.prompt.name,

@@ -24,11 +24,13 @@ from isocost.bank.files import Files
 from isocost.bank.resume import banked_calls, done_elsewhere, missing_samples
 from isocost.bank.writer import RunWriter, open_run
 from isocost.capabilities import AUTO, ENGINES, capabilities_of
-from isocost.engines.protocol import Engine, EngineAway, ServesHttp, engine_class
+from isocost.engines.protocol import EngineAway, ServesHttp, engine_class
 from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex
 from isocost.payload.course import Course
+from isocost.payload.crew import Crew, naming, share_cores
 from isocost.payload.loop import Counts, Interrupted, Sink, Stop, drive, warm_up
+from isocost.payload.partner import PartnerEngine
 from isocost.payload.preflight import (
     check_budgets,
     check_methods,
@@ -100,9 +102,10 @@ def generate(
         RunFailed: the engine cannot start, or storage fails; everything sealed before is intact.
     """
     check_budgets(session)
+    if session.partners:
+        share_cores()
     options = payload_options(session)
-    make = engine_class(session.engine.engine)
-    make(engine_settings(session, session.engine.seed))
+    _crew(session, None)
     work = Work(session)
     check_methods(work)
     files = Files(lake)
@@ -133,18 +136,14 @@ def generate(
         # A later run must not reuse the random numbers of an earlier one: with the same seed it
         # would repeat its samples.
         fresh = done.is_empty() and writer.manifest.attempt == 1
-        seed = (
-            session.engine.seed
-            if fresh
-            else derived_seed(session.engine.seed, session.session_id, writer.manifest.attempt)
-        )
-        engine = make(engine_settings(session, seed))
+        attempt = None if fresh else writer.manifest.attempt
+        engine = _crew(session, attempt)
         engine.check()
         check_power_source(session)
-        longest = check_prompts(work, engine, per_request_seed=bool(options["per_request_seed"]))
+        longest = _longest_prompt(work, engine, bool(options["per_request_seed"]))
         info = _info(
             session,
-            seed=seed,
+            seed=_seed(session, session.engine.seed, attempt),
             longest=longest,
             planned=work.plan.height,
             missing=missing.height,
@@ -159,10 +158,38 @@ def generate(
         return Outcome(status, run, counts.samples, counts.errors, still, counts.first_error, away)
 
 
+def _crew(session: Session, attempt: int | None) -> Crew:
+    """The engines of a session, with seeds for an attempt; None for the first.
+
+    Raises:
+        IsocostError: there is no such engine, or it has no such option.
+    """
+    settings = engine_settings(session, _seed(session, session.engine.seed, attempt))
+    own = engine_class(session.engine.engine)(settings)
+    partners = {}
+    for alias, config in session.partners.items():
+        with naming(alias):
+            settings = engine_settings(session, _seed(session, config.seed, attempt), alias)
+            partners[alias] = PartnerEngine(alias, config.engine, settings)
+    return Crew(own, partners)
+
+
+def _seed(session: Session, seed: int, attempt: int | None) -> int:
+    return seed if attempt is None else derived_seed(seed, session.session_id, attempt)
+
+
+def _longest_prompt(work: Work, engine: Crew, per_request_seed: bool) -> int | None:
+    """Tokens of the longest prompt for the session's own engine, after all prompts are checked."""
+    for alias, partner in engine.partners.items():
+        with naming(alias):
+            check_prompts(work, partner, per_request_seed=per_request_seed, partner=alias)
+    return check_prompts(work, engine.own, per_request_seed=per_request_seed)
+
+
 def _courses(
     work: Work,
     todo: pl.DataFrame,
-    engine: Engine,
+    engine: Crew,
     writer: RunWriter,
     options: dict[str, Any],
 ) -> Callable[[Sample], Course | None]:
@@ -191,17 +218,17 @@ def _courses(
 def _measure(
     work: Work,
     todo: pl.DataFrame,
-    engine: Engine,
+    engine: Crew,
     writer: RunWriter,
     reporter: Reporter,
     stop: Stop,
     options: dict[str, Any],
     course_of: Callable[[Sample], Course | None],
 ) -> tuple[Counts, str, EngineAway | None]:
-    session = work.session
+    session, named = work.session, ", ".join(_named(engine))
     reporter.say(
         f"session {session.session_id}: {todo.height} of {work.plan.height} samples to generate,"
-        f" starting engine {engine.name}"
+        f" starting engine {named}"
     )
     try:
         before = time.monotonic()
@@ -212,8 +239,8 @@ def _measure(
             writer.finish("stopped", clock_end=_clock())
             return Counts(), "stopped", None
         started = time.monotonic() - before
-        reporter.say(f"engine {engine.name} is up after {duration(started)}")
-        writer.update(engine=engine.describe(), engine_start_s=started)
+        reporter.say(f"engine {named} is up after {duration(started)}")
+        writer.update(**engine.describe(), engine_start_s=started)
         with _power(session, engine, writer, stop) as drain_telemetry:
             sink = Sink(
                 writer,
@@ -292,6 +319,13 @@ def _measure(
         engine.close()
 
 
+def _named(engine: Crew) -> list[str]:
+    return [
+        one.name if partner is None else f"{one.name} (partner {partner})"
+        for partner, one in engine.items()
+    ]
+
+
 def _by_place(work: Work, todo: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The samples that are asked of the engine here, and those that clients make."""
     outside = [point_id for point_id, method in work.methods.items() if method.is_outside]
@@ -302,7 +336,7 @@ def _by_place(work: Work, todo: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFram
 def _meter(
     work: Work,
     todo: pl.DataFrame,
-    engine: Engine,
+    engine: Crew,
     sink: Sink,
     progress: Progress,
     writer: RunWriter,
@@ -314,8 +348,9 @@ def _meter(
     from isocost.methods.external import External
     from isocost.payload.outside import drive_clients
 
-    assert isinstance(engine, ServesHttp), "`check_methods` refuses other engines"
-    with Gateway(engine.address()) as gateway:
+    server = engine.own
+    assert isinstance(server, ServesHttp), "`check_methods` refuses other engines"
+    with Gateway(server.address()) as gateway:
         drive_clients(
             gateway,
             work.samples(todo),
@@ -331,21 +366,24 @@ def _meter(
 
 @contextmanager
 def _power(
-    session: Session, engine: Engine, writer: RunWriter, stop: Stop
+    session: Session, engine: Crew, writer: RunWriter, stop: Stop
 ) -> Iterator[Callable[[], list[dict[str, Any]]]]:
     from isocost.telemetry import NoSource, PowerSampler, described, open_source
 
-    if session.telemetry == AUTO and not engine.capabilities.computes_here:
+    here = engine.computing_here()
+    if session.telemetry == AUTO and not here:
         source = NoSource(
-            f"the engine {engine.name} does not compute on this machine, so this machine's power "
-            f"is not measured"
+            f"the engine {engine.own.name} does not compute on this machine, so this machine's "
+            "power is not measured"
         )
     else:
-        # Only the devices that the engine uses: idle power of another board or of the processor is
+        # Only the devices that an engine uses: idle power of another board or of the processor is
         # not the engine's. Naming a source declares that it reads what the engine uses.
-        description = engine.describe()
+        engines = [one.describe() for one in here or [engine.own]]
         source = open_source(
-            session.telemetry, count=description.get("devices"), device=description.get("device")
+            session.telemetry,
+            count=max((one["devices"] for one in engines if one.get("devices")), default=None),
+            device=engines[0].get("device"),
         )
     writer.update(
         telemetry={

@@ -174,6 +174,8 @@ class NumberedCall:
 def numbered(index: int, wave: int, call: Call) -> NumberedCall:
     """A call with its place in the sample, and the hash of what it asks."""
     asked = {name: getattr(call, name) for name in Call.__slots__}
+    if call.partner is None:  # calls have the hashes that they had before there were partners
+        del asked["partner"]
     return NumberedCall(index, wave, call, sha256_hex(asked, 16))
 
 
@@ -198,6 +200,7 @@ def method_request(sample: Sample, item: NumberedCall, *, per_request_seed: bool
         continuation=call.continuation,
         stop=call.stop,
         choices=call.choices,
+        partner=call.partner,
     )
 
 
@@ -258,13 +261,15 @@ def payload_options(session: Session) -> dict[str, int | bool]:
     return found
 
 
-def engine_settings(session: Session, seed: int) -> EngineSettings:
-    """The engine's settings from the session.
+def engine_settings(session: Session, seed: int, partner: str | None = None) -> EngineSettings:
+    """The settings of the session's engine, or of a partner's.
 
     `seed` may differ from the session's in later attempts.
     """
-    engine = session.engine
+    engine = session.engine if partner is None else session.partners[partner]
     loads_model = capabilities_of(engine.engine).loads_model
+    # The payload reads its options from the session's engine; a partner has none of them.
+    ours = PAYLOAD_OPTIONS if partner is None else ()
     return EngineSettings(
         model_path=str(model_folder(engine.model.path)) if loads_model else engine.model.path,
         model_name=engine.model.name,
@@ -280,5 +285,5 @@ def engine_settings(session: Session, seed: int) -> EngineSettings:
         enable_prefix_caching=engine.enable_prefix_caching,
         enforce_eager=engine.enforce_eager,
         logprobs_k=session.logprobs_k,
-        options={k: v for k, v in engine.options.items() if k not in PAYLOAD_OPTIONS},
+        options={k: v for k, v in engine.options.items() if k not in ours},
     )

@@ -69,6 +69,11 @@ OUTCOME_ID = Column("outcome_id", "string", "Key of out_strategy_outcomes.", nul
 PARENT_CALL_ID = Column(
     "parent_call_id", "string", "Call whose output this call's prompt contains; NULL for the first."
 )
+PARTNER = Column(
+    "partner",
+    "string",
+    "Alias of the partner that made it; NULL if the point's own model did.",
+)
 POINT_ID = Column("point_id", "string", "Measured configuration.", nullable=False)
 PROBLEM_ID = Column("problem_id", "string", "Problem.", nullable=False)
 PROMPT = Column("prompt", "string", "Prompt name.")

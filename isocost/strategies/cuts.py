@@ -2,54 +2,20 @@
 
 Truncation, DeepConf online, shortest-of-k.
 
-Lives here: from the way in which an axis says that a cut changes it (``isocost.axes.model``) to the
-cost of each cut sample, as far as the bank has the necessary data. Not here: which samples are
-cut, and where.
+Lives here: the law of an axis over the samples of a bank, as far as the bank has the necessary
+data. Not here: the laws (``isocost.axes.cuts``), which samples are cut, and where.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-import numpy as np
-
-from isocost.axes.model import (
-    NO_LAW,
-    ByTokens,
-    CostAxis,
-    DecodingShare,
-    Kept,
-    PerToken,
-    TokenShare,
-    Unknown,
-)
+from isocost.axes.cuts import NO_DECODING_TIME, CutLaw, law_of, of_arrays, reason_without_law
+from isocost.axes.model import ByTokens, CostAxis, DecodingShare, TokenShare, Unknown
 from isocost.strategies.point_bank import PointBank
-from isocost.strategies.shapes import Floats
 
+__all__ = ["CutLaw", "cut_law", "reasons_of"]
 NOT_BANKED = "not_banked"
-
-
-@dataclass(frozen=True)
-class CutLaw:
-    """Cost of a sample cut after b tokens: base + slope b + curve b^2; NaN if unknown.
-
-    1 <= b <= its length.
-
-    Attributes:
-        base: (problems, samples), in the unit of the axis.
-        slope: per token, same shape.
-        curve: per token squared, same shape.
-    """
-
-    base: Floats
-    slope: Floats
-    curve: Floats
-
-    def at(self, tokens: Floats | float) -> Floats:
-        """Cost when cut at these tokens, (problems, samples) or one number for all."""
-        b = np.maximum(tokens, 1.0)
-        return self.base + self.slope * b + self.curve * b * b
 
 
 def reasons_of(laws: Mapping[str, CutLaw | str]) -> dict[str, str]:
@@ -61,36 +27,14 @@ def cut_law(bank: PointBank, axis: CostAxis) -> CutLaw | str:
     """The law of an axis with a sample column; the reason if there is none."""
     if not bank.known(axis.column) or not bank.known("output_tokens"):
         return NOT_BANKED
-    length, whole = bank.column("output_tokens"), bank.column(axis.column)
-    nothing = np.zeros(length.shape)
     match axis.cut:
-        case PerToken():
-            return CutLaw(nothing, np.ones(length.shape), nothing)
-        case Kept():
-            return CutLaw(whole, nothing, nothing)
-        case DecodingShare():
-            if not (bank.known("prefill_s") and bank.known("decode_s")):
-                return "decoding_time_not_banked"
-            gaps = np.maximum(length - 1, 1)
-            slope = np.where(length > 1, bank.column("decode_s") / gaps, 0.0)
-            return CutLaw(whole - slope * np.maximum(length, 1), slope, nothing)
-        case TokenShare(method, ending, otherwise):
-            if not (bank.labels.get(method) or "").endswith(ending):
-                return otherwise
-            slope = np.where(length > 0, whole / np.maximum(length, 1), 0.0)
-            return CutLaw(whole - slope * length, slope, nothing)
-        case ByTokens():
-            return _by_tokens(bank, axis, whole, length)
-        case Unknown(reason):
-            return reason
-
-
-def _by_tokens(bank: PointBank, axis: CostAxis, whole: Floats, length: Floats) -> CutLaw | str:
-    """What is computed from token counts: its rise was stored with it."""
-    names = [field.name for field in axis.rise]
-    if not bank.known(names[0]):
-        return NO_LAW
-    slope = bank.column(names[0])
-    curve = bank.column(names[1]) if len(names) > 1 else np.zeros(length.shape)
-    b = np.maximum(length, 1)
-    return CutLaw(whole - slope * b - curve * b * b, slope, curve)
+        case DecodingShare() if not (bank.known("prefill_s") and bank.known("decode_s")):
+            return NO_DECODING_TIME
+        case TokenShare(method, ending) if not (bank.labels.get(method) or "").endswith(ending):
+            return reason_without_law(axis)
+        case ByTokens() if not bank.known(axis.rise[0].name):
+            return reason_without_law(axis)
+        case Unknown():
+            return reason_without_law(axis)
+        case _:
+            return law_of(of_arrays(bank.column), axis)

@@ -8,13 +8,15 @@ machine (isocost.sweep.limits).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Literal
 
 from isocost.capabilities import Role
 from isocost.errors import IsocostError
 from isocost.hashing import canonical_json, sha256_hex, slug
 from isocost.methods import method_of
+from isocost.registry import did_you_mean
 from isocost.sweep.models import (
     SAMPLE,
     Budget,
@@ -29,6 +31,7 @@ from isocost.sweep.models import (
     TaskSpec,
     engine_settings_of,
     make_point,
+    partner_settings_of,
 )
 from isocost.sweep.spec import Exclusion, Grid, ModelEntry, SweepSpec
 
@@ -37,6 +40,9 @@ MAX_POINTS = 100_000
 
 Dagster's partitions and pages could not handle them.
 """
+
+
+_NO_PARTNERS: Mapping[str, EngineConfig] = MappingProxyType({})
 
 
 def model_variants(entry: ModelEntry) -> tuple[ModelVariant, ...]:
@@ -86,6 +92,29 @@ def engine_configs(spec: SweepSpec) -> tuple[EngineConfig, ...]:
             engine.max_num_seqs,
             engine.max_num_batched_tokens,
         )
+    )
+
+
+def partner_config(spec: SweepSpec, alias: str, engine: EngineConfig) -> EngineConfig:
+    """The engine configuration of a partner, beside an engine of the sweep.
+
+    Args:
+        spec: the sweep.
+        alias: of one of its partners.
+        engine: has the values of the keys that the partner leaves out.
+    """
+    entry = spec.partners[alias]
+    stated = {
+        key: getattr(entry.engine, key)
+        for key in entry.engine.model_fields_set
+        if getattr(entry.engine, key) is not None
+    }
+    return engine.model_copy(
+        update={
+            "options": {},
+            **stated,
+            "model": ModelVariant(**entry.model.model_dump()),
+        }
     )
 
 
@@ -160,7 +189,10 @@ def _check_size(spec: SweepSpec) -> None:
 
 def _points(spec: SweepSpec) -> Iterator[Point]:
     grid = spec.grid
-    methods = tuple(expanded_method(spec, index) for index in range(len(grid.method)))
+    methods = tuple(
+        (expanded_method(spec, index), partners_of(spec, index))
+        for index in range(len(grid.method))
+    )
     sampling = tuple(itertools.product(grid.temperature, grid.top_p, grid.top_k, grid.min_p))
     for engine, task_entry, prompt_entry in itertools.product(
         engine_configs(spec), spec.tasks, spec.prompts
@@ -172,9 +204,10 @@ def _points(spec: SweepSpec) -> Iterator[Point]:
             name=prompt_entry.name, system=prompt_entry.system, template=prompt_entry.template
         )
         budgets = grid.max_tokens if prompt_entry.max_tokens is None else prompt_entry.max_tokens
-        for (temperature, top_p, top_k, min_p), max_tokens, seed, method in itertools.product(
+        for drawn, max_tokens, seed, (method, aliases) in itertools.product(
             sampling, budgets, grid.seed, methods
         ):
+            temperature, top_p, top_k, min_p = drawn
             point = make_point(
                 sweep=spec.sweep,
                 task=task,
@@ -185,6 +218,7 @@ def _points(spec: SweepSpec) -> Iterator[Point]:
                 seed=seed,
                 method=method,
                 engine=engine,
+                partners={alias: partner_config(spec, alias, engine) for alias in aliases},
             )
             if not any(_matches(rule, point) for rule in spec.exclude):
                 yield point
@@ -204,6 +238,27 @@ def expanded_method(spec: SweepSpec, index: int) -> Literal["sample"] | MethodSp
     return MethodSpec(name=entry.name, parameters=method.model_dump(mode="json"))
 
 
+def partners_of(spec: SweepSpec, index: int) -> tuple[str, ...]:
+    """The aliases of the partners that one entry of the grid's methods calls, sorted.
+
+    Raises:
+        IsocostError: the sweep has no partner with one of them.
+    """
+    entry = spec.grid.method[index]
+    where = spec.source.where("grid", "method", index)
+    wanted = method_of(entry.name, entry.parameters, where=where).partners()
+    for alias in wanted:
+        if alias not in spec.partners:
+            raise IsocostError(
+                f"method {entry.name} calls the partner {alias!r}, which the sweep does not have",
+                where=where,
+                remedy=did_you_mean(alias, spec.partners, kind="partners")
+                if spec.partners
+                else f"Add partners.{alias} with a model, and an engine where it differs.",
+            )
+    return tuple(sorted(wanted))
+
+
 def _matches(rule: Exclusion, point: Point) -> bool:
     found = {
         "model": point.model.name,
@@ -218,36 +273,42 @@ def _matches(rule: Exclusion, point: Point) -> bool:
     return bool(given) and all(found[key] in values for key, values in given.items())
 
 
-def session_id_of(sweep: str, engine: EngineConfig) -> str:
+def session_id_of(
+    sweep: str, engine: EngineConfig, partners: Mapping[str, EngineConfig] = _NO_PARTNERS
+) -> str:
     """Id of a session: its readable parts, then 10 hexadecimal digits.
 
-    The readable parts are sweep, model variant and engine; the digits hash sweep and engine
-    configuration.
+    The readable parts are sweep, model variant and engine; the digits hash sweep, engine
+    configuration and those of the partners, if it has any.
 
     It does not depend on the points, so a sweep that grows keeps its partitions, nor on settings
     that change neither answers nor the way a session runs (a server's address).
     """
     readable = f"{slug(sweep, 32)}-{slug(engine.model.name, 40)}-{engine.engine}"
-    settings = engine_settings_of(engine.model_dump(mode="json"), Role.IDENTITY, Role.CONDITION)
-    return f"{readable}-{sha256_hex({'sweep': sweep, 'engine': settings}, 10)}"
+    roles = (Role.IDENTITY, Role.CONDITION)
+    named = {"sweep": sweep, "engine": engine_settings_of(engine.model_dump(mode="json"), *roles)}
+    if partners:
+        dumped = {alias: one.model_dump(mode="json") for alias, one in partners.items()}
+        named["partners"] = partner_settings_of(dumped, *roles)
+    return f"{readable}-{sha256_hex(named, 10)}"
 
 
 def plan_sessions(spec: SweepSpec) -> tuple[Session, ...]:
-    """Group the points of a sweep by engine configuration.
+    """Group the points of a sweep by engine configuration and partners.
 
     Each group is one engine start, in the order of the file.
     """
     groups: dict[str, list[PlannedPoint]] = {}
     for planned in expand(spec):
-        groups.setdefault(canonical_json(planned.point.engine.model_dump(mode="json")), []).append(
-            planned
-        )
+        key = planned.point.model_dump(mode="json", include={"engine", "partners"})
+        groups.setdefault(canonical_json(key), []).append(planned)
     return tuple(
         Session(
             session_schema=1,
-            session_id=session_id_of(spec.sweep, points[0].point.engine),
+            session_id=session_id_of(spec.sweep, points[0].point.engine, points[0].point.partners),
             sweep=spec.sweep,
             engine=points[0].point.engine,
+            partners=points[0].point.partners,
             points=tuple(points),
             logprobs_k=spec.bank.logprobs_k,
             warmup_requests=spec.bank.warmup_requests,

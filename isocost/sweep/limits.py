@@ -11,13 +11,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from isocost.capabilities import capabilities_of
 from isocost.errors import IsocostError
 from isocost.registry import did_you_mean
-from isocost.sweep.expand import engine_configs, model_variants
+from isocost.sweep.expand import engine_configs, model_variants, partner_config, partners_of
 from isocost.sweep.models import EngineConfig
 from isocost.sweep.paths import CACHE_PREFIX, model_folder
 from isocost.sweep.source import Key
@@ -37,35 +38,58 @@ _TOKENIZERS = (
 )
 
 
-def check_models(spec: SweepSpec, *, memory_bytes: int | None = None) -> None:
-    """Check every model of a sweep that its engine loads on this machine.
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a sweep file says the path of a model, and its engine's settings."""
 
-    Checks nothing if the engine declares that it loads no model.
+    path: Key
+    settings: Key
+
+
+def check_models(spec: SweepSpec, *, memory_bytes: int | None = None) -> None:
+    """Check every model of a sweep that an engine loads on this machine, partners included.
+
+    Checks nothing of a model whose engine declares that it loads none.
 
     Args:
         spec: the sweep.
         memory_bytes: memory of this machine; a key-value cache that does not fit next to the
-            weights is rejected. If None, this is not checked, as on a machine with an
-            accelerator, which has its own memory.
+            weights, and to what is loaded at the same time, is rejected. If None, this is not
+            checked, as on a machine with an accelerator, which has its own memory.
 
     Raises:
         IsocostError: a missing folder, no config.json, no weights, a context longer than the
             model's, a cache too small for one sequence or larger than the machine; with file, line,
             key and the number that would be right.
     """
-    if not capabilities_of(spec.engine.engine).loads_model:
-        return
     index_of = {
         variant.name: index
         for index, entry in enumerate(spec.models)
         for variant in model_variants(entry)
     }
+    together = {partners_of(spec, index) for index in range(len(spec.grid.method))}
     for engine in engine_configs(spec):
-        key: Key = ("models", index_of[engine.model.name], "path")
-        folder = _folder(spec, engine, key)
-        config = _config(spec, folder, key)
-        _check_context(spec, engine, config)
-        _check_cache(spec, engine, config, folder, memory_bytes)
+        path: Key = ("models", index_of[engine.model.name], "path")
+        held = _check_model(spec, engine, path, ("engine",), memory_bytes)
+        for aliases in sorted(together):
+            rest = None if memory_bytes is None else memory_bytes - held
+            for alias in aliases:
+                partner, key = partner_config(spec, alias, engine), ("partners", alias)
+                taken = _check_model(spec, partner, (*key, "model", "path"), (*key, "engine"), rest)
+                rest = None if rest is None else rest - taken
+
+
+def _check_model(
+    spec: SweepSpec, engine: EngineConfig, path: Key, settings: Key, memory_bytes: int | None
+) -> int:
+    """Check one model that is loaded here; the bytes that its weights and cache take."""
+    if not capabilities_of(engine.engine).loads_model:
+        return 0
+    place = _Place(path, settings)
+    folder = _folder(spec, engine, place.path)
+    config = _config(spec, engine, folder, place.path)
+    _check_context(spec, engine, config, place)
+    return _check_cache(spec, engine, config, folder, memory_bytes, place)
 
 
 def _folder(spec: SweepSpec, engine: EngineConfig, key: Key) -> Path:
@@ -94,7 +118,7 @@ def _folder(spec: SweepSpec, engine: EngineConfig, key: Key) -> Path:
     )
 
 
-def _config(spec: SweepSpec, folder: Path, key: Key) -> Mapping[str, Any]:
+def _config(spec: SweepSpec, engine: EngineConfig, folder: Path, key: Key) -> Mapping[str, Any]:
     where = spec.source.where(*key)
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -117,7 +141,7 @@ def _config(spec: SweepSpec, folder: Path, key: Key) -> Mapping[str, Any]:
             remedy="Fetch the model again.",
         )
     if (
-        spec.engine.options.get("load_format") != "dummy"
+        engine.options.get("load_format") != "dummy"
         and not any(folder.glob("*.safetensors"))
         and not any(folder.glob("*.bin"))
     ):
@@ -126,7 +150,7 @@ def _config(spec: SweepSpec, folder: Path, key: Key) -> Mapping[str, Any]:
             where=where,
             remedy="Fetch the model again, or finish its conversion.",
         )
-    given = spec.engine.options.get("engine_args")
+    given = engine.options.get("engine_args")
     if not (isinstance(given, dict) and "tokenizer" in given) and not any(
         any(folder.glob(name)) for name in _TOKENIZERS
     ):
@@ -138,7 +162,9 @@ def _config(spec: SweepSpec, folder: Path, key: Key) -> Mapping[str, Any]:
     return config.get("text_config") or config
 
 
-def _check_context(spec: SweepSpec, engine: EngineConfig, config: Mapping[str, Any]) -> None:
+def _check_context(
+    spec: SweepSpec, engine: EngineConfig, config: Mapping[str, Any], place: _Place
+) -> None:
     longest = config.get("max_position_embeddings")
     if (
         isinstance(longest, int)
@@ -148,7 +174,7 @@ def _check_context(spec: SweepSpec, engine: EngineConfig, config: Mapping[str, A
         raise IsocostError(
             f"{engine.max_model_len} tokens exceed the context length of {engine.model.name}, "
             f"which is {longest}",
-            where=spec.source.where("engine", "max_model_len"),
+            where=spec.source.where(*place.settings, "max_model_len"),
             remedy=f"Use at most {longest}.",
         )
 
@@ -177,8 +203,9 @@ def _check_cache(
     config: Mapping[str, Any],
     folder: Path,
     memory_bytes: int | None,
-) -> None:
-    where = spec.source.where("engine", "kv_cache_bytes")
+    place: _Place,
+) -> int:
+    where = spec.source.where(*place.settings, "kv_cache_bytes")
     # An engine that loads a model has both (SweepSpec).
     assert engine.kv_cache_bytes is not None and engine.max_model_len is not None
     per_token = (
@@ -208,6 +235,7 @@ def _check_cache(
                 " the rest to everything else."
             ),
         )
+    return engine.kv_cache_bytes + weights
 
 
 def machine_memory_bytes() -> int | None:

@@ -21,6 +21,7 @@ from isocost.errors import IsocostError
 from isocost.methods import check_engine, method_of
 from isocost.registry import did_you_mean
 from isocost.sweep.expand import expand, model_variants
+from isocost.sweep.partners import check_partners
 from isocost.sweep.source import Key, Source, dotted, parse_yaml, read_yaml
 from isocost.sweep.spec import SweepSpec
 
@@ -69,6 +70,7 @@ def spec_of(value: Any, source: Source) -> SweepSpec:
     _check_names(spec)
     _check_engine(spec)
     _check_methods(spec)
+    check_partners(spec)
     _check_power_source(spec)
     _check_budgets(spec)
     _check_samples(spec)
@@ -90,7 +92,7 @@ def _check_credentials(value: dict[str, Any], source: Source) -> None:
         "Remove it. Put the key in an environment variable, and name that in "
         "engine.options.api_key_variable."
     )
-    for part in ("engine", "models"):
+    for part in ("engine", "models", "partners"):
         for key, error in refuse_credentials(value.get(part), remedy=remedy):
             raise IsocostError(error.what, where=source.where(part, *key), remedy=error.remedy)
 
@@ -121,7 +123,8 @@ def first_mistake(
 
 
 def _key(loc: Iterable[str | int]) -> Key:
-    return tuple(loc)
+    # pydantic says [key] for a key of the user's own that is wrong itself
+    return tuple(part for part in loc if part != "[key]")
 
 
 def _wording(key: Key, item: Any, root: type[BaseModel]) -> tuple[str, str]:

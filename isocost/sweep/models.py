@@ -10,11 +10,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from isocost.capabilities import Role, capabilities_of
 from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex
+from isocost.methods.base import Alias
 from isocost.plain_files import read_plain
 from isocost.seals import sealed_text, unsealed_text
 
@@ -79,6 +89,28 @@ class EngineConfig(Frozen):
     options: dict[str, Any]
 
 
+class WithPartners(Frozen):
+    """What may have partners: further models that methods call, each with an engine of its own.
+
+    `partners` has the engine configuration of each by its alias. Without partners the key is not
+    written, so that ids and files are those of a sweep that knows no partners.
+    """
+
+    partners: dict[Alias, EngineConfig]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, value: Any) -> Any:
+        return {"partners": {}, **value} if isinstance(value, dict) else value
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        found = write(self)
+        if not self.partners:
+            found.pop("partners", None)
+        return found
+
+
 class PromptSpec(Frozen):
     """A prompt: how a question is asked.
 
@@ -139,11 +171,11 @@ SAMPLE: Literal["sample"] = "sample"
 """The method whose samples are one call. Its points are hashed with this word alone."""
 
 
-class Point(Frozen):
+class Point(WithPartners):
     """One measured configuration.
 
     `point_id` hashes everything except the sweep's name, so two sweeps that measure the same thing
-    share samples.
+    share samples. `partners` are those that its method calls.
     """
 
     point_id: str
@@ -162,6 +194,10 @@ class Point(Frozen):
         """The method's name."""
         return self.method if isinstance(self.method, str) else self.method.name
 
+    def engine_of(self, partner: str | None) -> EngineConfig | None:
+        """The engine configuration of a partner, or its own for None; None for an unknown alias."""
+        return self.engine if partner is None else self.partners.get(partner)
+
 
 class PlannedPoint(Frozen):
     """A point and the number of samples wanted per problem.
@@ -177,10 +213,11 @@ _SESSION_ID = r"^[A-Za-z0-9][A-Za-z0-9_=.-]*$"
 MOST_SESSION_BYTES = 1 << 28
 
 
-class Session(Frozen):
+class Session(WithPartners):
     """One engine start and all the points it measures.
 
-    This is the payload's whole input, and one Dagster partition.
+    With partners, their engines are started with it; all its points have the same ones. This is
+    the payload's whole input, and one Dagster partition.
 
     `logprobs_k` is the number of top log-probabilities banked per token (0: of the sampled token
     only); `part_rows` the rows after which a raw part is sealed; `warmup_requests` are generated,
@@ -219,12 +256,19 @@ def engine_settings_of(engine: dict[str, Any], *roles: Role) -> dict[str, Any]:
     }
 
 
+def partner_settings_of(partners: dict[str, Any], *roles: Role) -> dict[str, Any]:
+    """The same as `engine_settings_of` for the engine configuration of each partner."""
+    return {alias: engine_settings_of(engine, *roles) for alias, engine in partners.items()}
+
+
 def point_id_of(fields: dict[str, Any]) -> str:
     """Id of a point: "pt-" and 16 hexadecimal digits of a hash of its canonical JSON.
 
-    Without `sweep` and `point_id`, and without the settings that its engine exempts.
+    Without `sweep` and `point_id`, and without the settings that an engine exempts.
     """
     engine = engine_settings_of(fields["engine"], Role.IDENTITY)
+    if "partners" in fields:
+        fields = {**fields, "partners": partner_settings_of(fields["partners"], Role.IDENTITY)}
     model = engine_settings_of(
         {"engine": fields["engine"]["engine"], "model": fields["model"]}, Role.IDENTITY
     )["model"]
@@ -285,7 +329,8 @@ def session_from_json(text: str | bytes, *, where: str = "session file") -> Sess
                 where=where,
                 remedy="Change the sweep file and plan again; do not edit session files.",
             )
-        if planned.point.engine != session.engine:
+        own = (planned.point.engine, planned.point.partners)
+        if own != (session.engine, session.partners):
             raise IsocostError(
                 f"point {planned.point.point_id} belongs to another engine configuration",
                 where=where,

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
 
 from isocost.capabilities import AUTO
+from isocost.methods.base import Alias
 from isocost.sweep.models import (
     SAMPLE,
     Count,
@@ -136,6 +137,43 @@ class EngineEntry(Frozen):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
+class PartnerModelEntry(Frozen):
+    """The weights of a partner in one numeric form."""
+
+    name: Name
+    path: Annotated[str, Field(min_length=1)]
+    dtype: Dtype | None = None
+    revision: str | None = None
+    quantization: str | None = None
+    card: str | None = None
+
+
+class PartnerEngineEntry(Frozen):
+    """Settings of a partner's engine, which are single values.
+
+    Keys that are left out are those of the sweep's `engine`, except `options`: they belong to one
+    engine.
+    """
+
+    engine: EngineName | None = None
+    seed: Seed | None = None
+    max_model_len: Count | None = None
+    kv_cache_bytes: Bytes | None = None
+    max_num_seqs: Count | None = None
+    max_num_batched_tokens: Count | None = None
+    block_size: Count | None = None
+    enable_prefix_caching: bool | None = None
+    enforce_eager: bool | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class PartnerEntry(Frozen):
+    """A further model that methods call by an alias, with an engine of its own."""
+
+    model: PartnerModelEntry
+    engine: PartnerEngineEntry = PartnerEngineEntry()
+
+
 class TaskEntry(Frozen):
     """A set of problems and its verifier."""
 
@@ -199,6 +237,7 @@ class SweepSpec(Frozen):
     description: str = ""
     models: Annotated[tuple[ModelEntry, ...], BeforeValidator(_listed)]
     engine: EngineEntry
+    partners: dict[Alias, PartnerEntry] = Field(default_factory=dict)
     tasks: Annotated[tuple[TaskEntry, ...], BeforeValidator(_listed)]
     prompts: Annotated[tuple[PromptEntry, ...], BeforeValidator(_listed)]
     grid: Grid

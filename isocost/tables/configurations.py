@@ -51,8 +51,8 @@ _NO_SETTINGS = frozenset(
         *_COUNTS,
     )
 )
-_JSON = frozenset({"task_config", "engine_options", "method_parameters"})
-_PREFIX = {"method_parameters": "method."}
+_JSON = frozenset({"task_config", "engine_options", "method_parameters", "partners"})
+_PREFIX = {"method_parameters": "method.", "partners": "partners."}
 _SPELT = {
     "max_tokens": "{} tokens",
     "temperature": "T {}",

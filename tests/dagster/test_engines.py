@@ -180,6 +180,62 @@ def test_a_recorded_session_is_replayed_to_the_report(lab: Lab) -> None:
     assert second.equals(first.filter(pl.col("sample_index") < 3))
 
 
+CASCADE = """
+partners:
+  large:
+    model: {{name: large-adder, path: adder, card: qwen3-8b}}
+    engine: {{options: {{base_url: "{large}"}}}}
+tasks:
+"""
+
+
+def test_two_models_go_from_a_sweep_file_to_the_report(lab: Lab) -> None:
+    """A small model on one server, a large one on another."""
+    with serving() as small, serving() as large:
+        text = SWEEP.format(
+            sweep="two", engine="openai", options=f'base_url: "{small.url}"', samples=2
+        )
+        methods = "[{name: cascade, thresholds: [-0.4]}, {name: cascade, thresholds: [-1]}]"
+        text = text.replace("max_tokens: 16", f"max_tokens: 16, method: {methods}")
+        text = text.replace(
+            "name: adder, path: adder", "name: adder, path: adder, card: qwen3-0.6b"
+        )
+        text = text.replace("\ntasks:\n", CASCADE.format(large=large.url))
+        path = lab.folder / "two.yaml"
+        path.write_text(text, encoding="utf-8")
+        [session_id] = refresh.plan_sweep(lab.store, path)
+        lab.instance.add_dynamic_partitions("session", [session_id])
+        done = lab.run(session_id)
+        assert done.success, why(done)
+        assert unheld(done) == []
+        per_method = 2 * 4 * 2  # prompts, problems, samples
+        assert large.asked == per_method + 1  # the sure cascade asks it nothing
+        assert small.asked == 2 * per_method + 1
+    calls = lab.store.read("core_calls").filter("is_used")
+    assert dict(calls.group_by(pl.col("partner").fill_null("own")).len().iter_rows()) == {
+        "own": 2 * per_method,
+        "large": per_method,
+    }
+    samples = lab.store.read("core_samples")
+    assert samples["is_valid"].all()
+    costs = calls.group_by("sample_id").agg(pl.col("flops").sum())
+    both = samples.join(costs, on="sample_id", suffix="_of_calls")
+    assert both["flops"].to_list() == pytest.approx(both["flops_of_calls"].to_list())
+    once, twice = (samples.filter(pl.col("n_calls") == n)["flops"].mean() for n in (1, 2))
+    assert isinstance(once, float) and isinstance(twice, float) and twice > 8 * once
+    with duckdb.connect(str(lab.store.warehouse), read_only=True) as connection:
+        at = connection.execute(
+            "SELECT budget, count(*) FROM out_strategy_outcomes JOIN core_points USING (point_id) "
+            "WHERE strategy = 'answer_at_budget' GROUP BY budget ORDER BY budget"
+        ).fetchall()
+        roles = connection.execute(
+            "SELECT role, sum(n_role_calls) FROM out_method_calls GROUP BY role ORDER BY role"
+        ).fetchall()
+    assert at == [(1.0, 2), (2.0, 2)]  # one budget alone is no curve
+    assert roles == [("escalate", per_method), ("solve", 2 * per_method)]
+    assert "large" in lab.store.report.read_text(encoding="utf-8")
+
+
 def test_another_address_goes_on_with_the_same_points(lab: Lab) -> None:
     with serving() as first:
         session_id = lab.plan(engine="openai", options=f'base_url: "{first.url}"')

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "payload"))
@@ -45,13 +46,14 @@ class Continued(Method):
 
 sys.exit(main(sys.argv[1:]))
 """
-METHODS = {
-    "continued": {},
-    "forced_answers": {"budgets": [4, 8], "answer_tokens": 3},
-    "budget_forcing": {"thinking_tokens": 6, "answer_tokens": 3},
-    "generate_then_verify": {"verdict": "first_token"},
-    "beam_search": {"width": 1, "expansions": 2, "depth": 3, "separator": "e"},
-}
+METHODS = [
+    ("continued", {}),
+    ("forced_answers", {"budgets": [4, 8], "answer_tokens": 3}),
+    ("budget_forcing", {"thinking_tokens": 6, "answer_tokens": 3}),
+    ("generate_then_verify", {"verdict": "first_token"}),
+    ("beam_search", {"width": 1, "expansions": 2, "depth": 3, "separator": "e"}),
+    *(("sequential_revision", {"rounds": rounds, "history": 1}) for rounds in (1, 2, 3)),
+]
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,7 @@ def place(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("methods")
     model = make_tiny_llama(folder / "tiny-random-llama")
     made = []
-    for name, given in METHODS.items():
+    for name, given in METHODS:
         full = method_of(name, given).model_dump(mode="json") if given else {}
         session = sessions.session(
             "vllm",
@@ -156,3 +158,27 @@ def test_steps_of_a_search_go_on_after_the_separator(place):
     for row in later:
         parent = made[row["parent_call_id"]]
         assert row["prompt_tokens"] == parent["prompt_tokens"] + parent["output_tokens"]
+
+
+def test_the_rounds_of_a_bank_are_those_of_a_bank_of_fewer_rounds(place):
+    """Greedy, token by token: round t of a bank of three is that of a bank made with t rounds."""
+    rows = read_raw(place / "lake", "raw_generations").filter(method="sequential_revision")
+    answers = read_raw(place / "lake", "raw_answers").filter(method="sequential_revision")
+    asked = ("problem_id", "call_index", "role", "prompt_hash", "prompt_tokens", "request_hash")
+    said = (*asked, "output_token_ids", "output_text", "finish_reason")
+    made = {
+        part["call_index"].max() + 1: part.select(said).sort("problem_id", "call_index")
+        for part in rows.partition_by("point_id")
+    }
+    given = {
+        part["budget"].max(): part.select("problem_id", "budget", "answer_text").sort(
+            "problem_id", "budget"
+        )
+        for part in answers.partition_by("point_id")
+    }
+    assert sorted(made) == sorted(given) == [1, 2, 3]
+    assert made[3].filter(call_index=2)["output_token_ids"].list.len().to_list() == [24, 24]
+    for rounds in (1, 2):
+        begun = made[3].filter(pl.col("call_index") < rounds)
+        assert begun.equals(made[rounds]), rounds
+        assert given[3].filter(pl.col("budget") <= rounds).equals(given[rounds]), rounds

@@ -108,6 +108,14 @@ def test_every_method_reaches_every_published_table(tmp_path, monkeypatch):
             "strategy_family = 'generate_then_verify' AND method = 'generate_then_verify'"
         )
         assert verified[0][0] > 0
+        crossovers = rows(
+            "SELECT methods.method, votes.method, count(*) FROM out_method_crossovers AS found JOIN"
+            " core_points AS methods USING (point_id) JOIN core_points AS votes ON"
+            " votes.point_id = found.majority_point_id WHERE cost_axis IN"
+            " ('output_tokens_per_problem', 'flops_per_problem') GROUP BY ALL ORDER BY ALL"
+        )
+        verifies = "generate_then_verify"
+        assert crossovers == [(verifies, verifies, 2), (verifies, "sample", 2)]
         names = rows("SELECT DISTINCT configuration FROM out_frontier_points")
         assert {"rounds 2", "rounds 3"} <= {
             part for (name,) in names if name for part in name.split(" · ")

@@ -68,6 +68,9 @@ MUTATIONS = {
     "out_scaling_points__outcome_is_known": "UPDATE out_scaling_points SET outcome_id = 'lost' WHERE point_kind = 'measured' "
     "AND outcome_id = (SELECT min(outcome_id) FROM out_scaling_points)",
     "out_scaling_fits__one_family_is_chosen": f"UPDATE out_scaling_fits SET is_chosen = false {CURVE}",
+    "out_method_crossovers__unknown_has_its_reason": "INSERT INTO out_method_crossovers (task, point_id, strategy, "
+    "majority_point_id, cost_axis, cost_unit, n_budgets, n_majority_budgets, n_problems, n_problems_left_out, n_units, draws, "
+    "seed, confidence) VALUES ('t', 'p', 's', 'p', 'a', 'u', 1, 1, 1, 0, 1, 0, 0, 0.95)",
     "out_scaling_fits__interval_is_ordered": f"UPDATE out_scaling_fits SET asymptote_low = 1, asymptote_high = 0.5 {CURVE}",
 }
 

@@ -35,10 +35,11 @@ def derive_curves(rows: Rows | Store) -> Frames:
 def derive_scaling(rows: Rows | Store) -> Frames:
     """The same for chains of points.
 
-    Elasticities and compute-optimal allocation, which compare the points of a task.
+    Elasticities, crossovers and compute-optimal allocation, which compare the points of a task.
     """
     from isocost.tables.scaling.allocation import build_compute_optimal
     from isocost.tables.scaling.anytime import build_effort_frontier, build_token_elasticity
+    from isocost.tables.scaling.crossovers import build_method_crossovers
     from isocost.tables.scaling.scaling import build_scaling
     from isocost.tables.tallies import COLUMNS
 
@@ -57,7 +58,10 @@ def derive_scaling(rows: Rows | Store) -> Frames:
     chains = outcomes.filter(pl.col("point_ids").list.len() > 1)
     frames = build_scaling(chains, problems, clusters=clusters)
     frames["out_token_elasticity"] = build_token_elasticity(outcomes, problems, clusters=clusters)
-    frames["out_effort_frontier"] = build_effort_frontier(samples, counts=counts)
+    frames["out_method_crossovers"] = build_method_crossovers(
+        outcomes, problems, rows.read("core_points"), clusters=clusters
+    )
+    frames["out_effort_frontier"] = build_effort_frontier(samples, counts=counts, clusters=clusters)
     frames["out_compute_optimal"] = build_compute_optimal(samples, counts=counts)
     return frames
 
@@ -72,8 +76,9 @@ RULES = (
             "out_token_elasticity",
             "out_effort_frontier",
             "out_compute_optimal",
+            "out_method_crossovers",
         ),
-        (*STRATEGIES, *SAMPLES, "core_problems"),
+        (*STRATEGIES, *SAMPLES, "core_problems", "core_points"),
         derive_scaling,
     ),
 )

@@ -389,6 +389,7 @@ CALLS = Table(
             "of the point's method.",
             nullable=False,
         ),
+        columns.PARTNER,
         Column(
             "wave",
             "int32",
@@ -501,6 +502,12 @@ POINTS = Table(
         Column("has_prefix_caching", "bool", "Whether shared prefixes are computed once."),
         Column("is_eager", "bool", "Whether compilation and graph capture are off."),
         Column("engine_options", "json", "Further engine settings, canonical JSON."),
+        Column(
+            "partners",
+            "json",
+            "Model and engine settings of each partner that the method calls, by alias, canonical "
+            "JSON; NULL without partners.",
+        ),
         Column(
             "samples_planned_per_problem",
             "int32",
@@ -632,13 +639,15 @@ SESSIONS = Table(
         Column(
             "decoding_s",
             "float64",
-            "Seconds in which at least one sequence decoded, warm-up left out.",
+            "Seconds in which at least one sequence decoded in the session's own engine, warm-up "
+            "left out.",
             unit="s",
         ),
         Column(
             "decode_batch_mean",
             "float64",
-            "Sum of decode_s over decoding_s: sequences decoding at once, on average.",
+            "Sum of decode_s over decoding_s: sequences decoding at once in the session's own "
+            "engine, on average.",
             unit="sequences",
         ),
         Column("isocost_version", "string", "Version of this project."),

@@ -1,6 +1,7 @@
-"""Where the compute of a method goes.
+"""Where the compute of a method goes, and from which budget on verification pays off.
 
-Lives here: out_method_calls. Not here: how it is computed (``isocost.tables.costs.method_calls``).
+Lives here: out_method_calls, out_method_crossovers. Not here: how they are computed
+(``isocost.tables.costs.method_calls``, ``isocost.tables.scaling.crossovers``).
 """
 
 from __future__ import annotations
@@ -86,4 +87,142 @@ METHOD_CALLS = Table(
     ),
 )
 
-TABLES = (METHOD_CALLS,)
+UNKNOWN_CROSSOVERS = (
+    "not_above_at_the_end",
+    "above_from_the_start",
+    "no_common_costs",
+    "no_common_problems",
+    "accuracy_undefined",
+    "cost_unknown",
+)
+
+METHOD_CROSSOVERS = Table(
+    name="out_method_crossovers",
+    grain="generate-then-verify with V verdicts against majority voting, on one cost axis",
+    keys=("point_id", "strategy", "majority_point_id", "cost_axis"),
+    order=("task", "point_id", "strategy", "majority_point_id", "cost_axis"),
+    warnings=(
+        (
+            "The crossover is the smallest cost from which on the accuracy of verification is above"
+            " that of majority voting and stays above, up to the largest cost that both cover."
+            " Between budgets, accuracy is linear in the logarithm of cost; nothing is"
+            " extrapolated."
+        ),
+        (
+            "above_from_the_start: the crossover is at common_cost_low or below."
+            " not_above_at_the_end: it is beyond common_cost_high, or there is none. More samples"
+            " widen the range."
+        ),
+        (
+            "With several V the smallest crossover is that of the V that was lucky: choose V before"
+            " looking."
+        ),
+    ),
+    columns=(
+        columns.TASK,
+        columns.MODEL_VARIANT_OR_NULL,
+        columns.PROMPT_OF_SOURCE,
+        Column("point_id", "string", "Point whose samples are verified.", nullable=False),
+        Column(
+            "strategy",
+            "string",
+            "generate_then_verify_V: best of S samples by the mean of V verdicts.",
+            nullable=False,
+        ),
+        Column(
+            "majority_point_id",
+            "string",
+            "Point whose samples vote: the same one, or one of plain samples with equal settings.",
+            nullable=False,
+        ),
+        Column("majority_strategy", "string", "Majority vote that is compared."),
+        Column(
+            "cost_axis",
+            "string",
+            "Column of out_strategy_outcomes that counts the cost; those on which verifications add"
+            " up.",
+            nullable=False,
+        ),
+        columns.COST_UNIT,
+        Column(
+            "crossover_cost",
+            "float64",
+            "Smallest cost per problem, in cost_unit, from which on verification stays above.",
+        ),
+        Column(
+            "crossover_cost_low",
+            "float64",
+            "Lower end of its expanded percentile interval; NULL if unknown or below the range.",
+        ),
+        Column(
+            "crossover_cost_high",
+            "float64",
+            "Upper end of its interval; NULL if unknown, or if too many draws end with"
+            " verification not above.",
+        ),
+        Column(
+            "crossover_unknown_reason",
+            "string",
+            "Why crossover_cost is NULL; NULL if it is known.",
+            allowed=UNKNOWN_CROSSOVERS,
+        ),
+        Column(
+            "crossover_ratio",
+            "float64",
+            "Share of the draws in which verification is above at the end of the range.",
+            unit="ratio",
+        ),
+        Column(
+            "common_cost_low",
+            "float64",
+            "Smallest cost that both curves cover, in cost_unit.",
+        ),
+        Column(
+            "common_cost_high",
+            "float64",
+            "Largest cost that both curves cover, in cost_unit.",
+        ),
+        Column(
+            "n_budgets",
+            "int32",
+            "Numbers of solutions on the curve of verification.",
+            nullable=False,
+        ),
+        Column(
+            "n_majority_budgets",
+            "int32",
+            "Numbers of samples on the curve of majority voting.",
+            nullable=False,
+        ),
+        Column(
+            "n_problems",
+            "int32",
+            "Problems of both curves, which the comparison is over.",
+            unit="problems",
+            nullable=False,
+        ),
+        Column(
+            "n_problems_left_out",
+            "int32",
+            "Problems of only one of the curves.",
+            unit="problems",
+            nullable=False,
+        ),
+        Column(
+            "n_units",
+            "int32",
+            "Problems, or clusters of them, that were resampled.",
+            nullable=False,
+        ),
+        Column(
+            "draws",
+            "int32",
+            "Bootstrap draws of problems, the same for both curves; 0 without a spread.",
+            nullable=False,
+        ),
+        columns.SEED,
+        columns.CONFIDENCE,
+    ),
+)
+
+TABLES = (METHOD_CALLS, METHOD_CROSSOVERS)

@@ -79,8 +79,14 @@ GENERATIONS = Table(
             "First 16 hexadecimal digits of the SHA-256 of everything that a method asked; equal"
             " for choices of one request of a client. NULL for the method `sample`.",
         ),
+        columns.PARTNER,
         columns.TASK,
-        columns.MODEL_VARIANT,
+        Column(
+            "model_variant",
+            "string",
+            "Model variant name of the point's own model.",
+            nullable=False,
+        ),
         Column("prompt_name", "string", "Prompt name.", nullable=False),
         Column(
             "prompt_hash",
@@ -236,6 +242,11 @@ STEPS = Table(
     columns=(
         *_IDS,
         Column("step_index", "int64", "Number of the step in its run, from 0.", nullable=False),
+        Column(
+            "partner",
+            "string",
+            "Alias of the partner whose engine made the step; NULL for the session's own engine.",
+        ),
         Column(
             "end_s",
             "float64",

@@ -563,6 +563,10 @@ EFFORT_FRONTIER = Table(
             " throughput under load see out_request_efficiency."
         ),
         (
+            "E^3 counts the tokens of the answer: verifications, which do not change it, are not"
+            " in it."
+        ),
+        (
             "Tokens per second cannot compare efforts with different answer lengths; requests per "
             "second can."
         ),
@@ -614,6 +618,32 @@ EFFORT_FRONTIER = Table(
             "float64",
             "Share of samples that ended on their own within the budget (s1 Control).",
             unit="ratio",
+        ),
+        Column(
+            "e3_per_token",
+            "float64",
+            "E^3 = A^2 / T of Lin et al. 2025 (arXiv:2505.16122): the square of accuracy, as a"
+            " share, over output_tokens_per_request. From percentages it would be 10^4 times as"
+            " large.",
+            unit="1/token",
+        ),
+        Column(
+            "e3_per_token_low",
+            "float64",
+            "Lower end of its expanded percentile interval over problems, of level 0.95.",
+            unit="1/token",
+        ),
+        Column(
+            "e3_per_token_high",
+            "float64",
+            "Upper end of its interval; NULL with fewer than two problems, or clusters of them.",
+            unit="1/token",
+        ),
+        Column(
+            "e3_unknown_reason",
+            "string",
+            "Why e3_per_token is NULL; NULL if it is known.",
+            allowed=("output_tokens_unknown", "no_tokens_generated"),
         ),
         Column(
             "n_problems", "int32", "Problems the row rests on.", unit="problems", nullable=False

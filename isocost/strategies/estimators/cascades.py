@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from isocost.errors import IsocostError
+from isocost.stopping import escalating_threshold
 from isocost.strategies.shapes import Floats, Ints, read_matrix
 
 # Candidate thresholds a stage, at quantiles of the stage's scores, as in the authors' search.
@@ -218,7 +219,7 @@ def _run(stages: Sequence[_Stage], rows: Floats) -> CascadeResult:
 
 
 def _stage_curves(stage: _Stage, thresholds: Floats) -> tuple[Floats, Floats]:
-    """For each threshold and problem.
+    """For each threshold and problem, by the rule of `isocost.stopping.is_kept`.
 
     Correctness accepted here, and the chance of passing on; both (thresholds, problems).
     """
@@ -289,25 +290,15 @@ def cross_fit_cascade(
     for number in range(folds):
         train = [stage.rows(fold != number) for stage in stages]
         if escalate is not None:
-            thresholds[number] = [_quantile(stage.known_scores(), escalate) for stage in train[:-1]]
+            thresholds[number] = [
+                escalating_threshold(stage.known_scores(), escalate) for stage in train[:-1]
+            ]
         elif cost_budget is not None:
             thresholds[number] = _search(train, float(cost_budget), grid)
         test = fold == number
         held = _run([stage.rows(test) for stage in stages], thresholds[number : number + 1])
         accuracy[test], cost[test], reach[test] = held.accuracy[0], held.cost[0], held.reach[0]
     return CrossFit(accuracy, cost, reach, thresholds, fold)
-
-
-def _quantile(mark: Floats, share: float) -> float:
-    """Threshold below which about this share of scores falls.
-
-    Minus infinity and infinity at the ends.
-    """
-    if share <= 0:
-        return -np.inf
-    if share >= 1:
-        return np.inf
-    return float(np.quantile(mark, share, method="higher"))
 
 
 def best_thresholds(
@@ -338,7 +329,8 @@ def _search(stages: Sequence[_Stage], cost_budget: float, grid: int) -> Floats:
     """
     shares = np.linspace(0.0, 1.0, grid)
     candidates = [
-        np.unique([_quantile(stage.known_scores(), s) for s in shares]) for stage in stages[:-1]
+        np.unique([escalating_threshold(stage.known_scores(), s) for s in shares])
+        for stage in stages[:-1]
     ]
     best, found = (-np.inf, np.inf), None
     for head in product(*candidates[:-1]):

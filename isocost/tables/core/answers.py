@@ -10,16 +10,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from isocost.axes.model import (
-    NO_LAW,
-    ByTokens,
-    CostAxis,
-    DecodingShare,
-    Kept,
-    PerToken,
-    TokenShare,
-    Unknown,
-)
+from isocost.axes.cuts import of_columns, reason_without_law
+from isocost.axes.model import CostAxis, Kept, TokenShare
 from isocost.axes.registry import all_axes
 from isocost.schema.frames import empty
 from isocost.tables.core.traces import VERIFY
@@ -191,8 +183,7 @@ def _cut(calls: pl.DataFrame) -> pl.DataFrame:
         for axis in all_axes().values()
         if axis.column in calls.columns and not isinstance(axis.cut, Kept)
     }
-    gaps = pl.max_horizontal(whole - 1, 1)
-    columns["decode_s"] = pl.col("decode_s") * pl.max_horizontal(kept - 1, 0) / gaps
+    columns["decode_s"] = of_columns().decoding(kept)
     columns["output_tokens"] = kept.cast(pl.Int64)
     columns |= {name: pl.lit(None, pl.Float64) for name in _BY_LENGTH}
     cut = calls.with_columns(
@@ -214,8 +205,7 @@ def _with_reasons(cut: pl.DataFrame, is_cut: pl.Expr, whole: pl.DataFrame) -> pl
     own: list[pl.Expr] = []
     for column, (axis, was_known) in lost.items():
         is_lost = pl.lit(marks & was_known) & pl.col(column).is_null()
-        reason = NO_LAW if not isinstance(axis.cut, TokenShare) else axis.cut.otherwise
-        reason = axis.cut.reason if isinstance(axis.cut, Unknown) else reason
+        reason = reason_without_law(axis)
         if axis.own_reason is None:
             shared.append(pl.when(is_lost).then(pl.lit(f"{column}: {reason}")))
         else:
@@ -228,30 +218,15 @@ def _with_reasons(cut: pl.DataFrame, is_cut: pl.Expr, whole: pl.DataFrame) -> pl
 def cut_cost(axis: CostAxis) -> pl.Expr:
     """Cost of a call of output_tokens tokens cut after kept_tokens, by the axis's own law.
 
-    See ``isocost.axes.model``; NULL where the law does not tell.
+    See ``isocost.axes.cuts``; NULL where the law does not tell.
     """
-    cost = pl.col(axis.column)
-    kept, whole = pl.col("kept_tokens").cast(pl.Float64), pl.col("output_tokens").cast(pl.Float64)
-    match axis.cut:
-        case Kept():
-            return cost
-        case PerToken():
-            return kept
-        case DecodingShare():
-            share = pl.max_horizontal(kept - 1, 0.0) / pl.max_horizontal(whole - 1, 1.0)
-            return pl.col("prefill_s") + pl.col("decode_s") * share
-        case TokenShare(method, ending, _):
-            column = axis.method or method
-            by_tokens = pl.col(column).str.ends_with(ending)
-            return pl.when(by_tokens).then(cost * kept / whole)
-        case ByTokens(degree):
-            rise = [field.name for field in axis.rise]
-            lost = pl.col(rise[0]) * (whole - kept)
-            if degree == 2:
-                lost = lost + pl.col(rise[1]) * (whole * whole - kept * kept)
-            return cost - lost
-        case Unknown():
-            return pl.lit(None, pl.Float64)
+    cost = of_columns().cost(axis, pl.col("kept_tokens").cast(pl.Float64))
+    if cost is None:
+        return pl.lit(None, pl.Float64)
+    if isinstance(axis.cut, TokenShare):
+        by_tokens = pl.col(axis.method or axis.cut.method).str.ends_with(axis.cut.ending)
+        return pl.when(by_tokens).then(cost)
+    return cost
 
 
 def elapsed(calls: pl.DataFrame, keys: list[str]) -> pl.DataFrame:

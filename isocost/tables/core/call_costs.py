@@ -11,7 +11,7 @@ the card to fill in; anything else that is missing is NULL with its reason.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,16 @@ from isocost.axes.registry import all_axes, find
 from isocost.costs import CardBook, device_usd, share_by_time
 from isocost.costs.other_cards import DeviceCard, PriceCard
 from isocost.errors import IsocostError
-from isocost.sweep import PlannedPoint, Point
+from isocost.sweep import ModelVariant, PlannedPoint
+from isocost.tables.core.engines import (
+    Place,
+    Run,
+    device_count,
+    device_of,
+    info_of,
+    together,
+    with_partner,
+)
 
 PRICE = find("cost_usd")
 FROM_TOKENS = tuple(
@@ -44,14 +53,14 @@ BY_TOKENS, BY_DEVICE_TIME, BY_SOURCE = "tokens_x_price", "device_s_x_price", "re
 BY_KV, BY_KV_AND_WEIGHTS = "modelled", "modelled_decode_batch_mean"
 REASONS = "costs_unknown_reasons"
 
-Run = tuple[str, str]
-Runs = Mapping[Run, tuple[str | None, Mapping[str, Any]]]
-"""Device and manifest info of each run, as far as known."""
+Runs = Mapping[Run, Mapping[str, Any]]
+"""Manifest info of each run, as far as known."""
+_ENGINE = ["session_id", "run_id", "partner"]
 
 
 @dataclass(frozen=True, slots=True)
 class RunLoad:
-    """What a run's times show, warm-up excluded.
+    """What the times of an engine's calls in a run show, warm-up excluded.
 
     Attributes:
         decoding_s: seconds in which at least one sequence decoded; None if no call has times.
@@ -63,14 +72,14 @@ class RunLoad:
     decode_batch_mean: float | None
 
 
-def run_loads(calls: pl.DataFrame) -> dict[Run, RunLoad]:
-    """The decode load of every run.
+def run_loads(calls: pl.DataFrame) -> dict[Place, RunLoad]:
+    """The decode load of every engine of every run.
 
     Args:
-        calls: session_id, run_id, is_warmup, first_token_s, last_token_s, decode_s.
+        calls: session_id, run_id, partner, is_warmup, first_token_s, last_token_s, decode_s.
     """
     found = {}
-    for key, part in calls.group_by("session_id", "run_id", maintain_order=True):
+    for key, part in calls.group_by(_ENGINE, maintain_order=True):
         timed = part.filter(~pl.col("is_warmup") & pl.col("decode_s").is_not_null()).sort(
             "first_token_s"
         )
@@ -82,36 +91,8 @@ def run_loads(calls: pl.DataFrame) -> dict[Run, RunLoad]:
             float(np.maximum(end - np.maximum(start, before), 0).sum()) if timed.height else None
         )
         batch = float(timed["decode_s"].sum()) / covered if covered else None
-        found[(str(key[0]), str(key[1]))] = RunLoad(covered, batch)
+        found[_place(key)] = RunLoad(covered, batch)
     return found
-
-
-def device_count(info: Mapping[str, Any]) -> int | None:
-    """Number of devices that an engine used; None if it does not report it.
-
-    For older runs it follows from the resolved configuration (tensor x pipeline x data parallel).
-
-    Args:
-        info: a manifest's info, or the engine's resolved configuration.
-    """
-    devices = (info.get("engine") or {}).get("devices")
-    if isinstance(devices, int):
-        return devices
-    sizes: dict[str, int] = {}
-
-    def walk(value: object) -> None:
-        if isinstance(value, Mapping):
-            for name, inner in value.items():
-                if name in (
-                    "tensor_parallel_size",
-                    "pipeline_parallel_size",
-                    "data_parallel_size",
-                ) and isinstance(inner, int):
-                    sizes[name] = inner
-                walk(inner)
-
-    walk(info.get("engine", info))
-    return int(np.prod(list(sizes.values()))) if "tensor_parallel_size" in sizes else None
 
 
 def resolved_dtype(info: Mapping[str, Any], asked: str | None) -> str:
@@ -139,22 +120,15 @@ def add_costs(
     Args:
         calls: raw calls with prefill_s and decode_s.
         planned: planned points by point_id.
-        runs: device and manifest info of each run, as far as known.
+        runs: manifest info of each run, as far as known.
         book: the cards.
 
     Raises:
-        IsocostError: a point names a missing model card; the message contains a template to fill
-            in.
+        IsocostError: a point or a partner names a missing model card; the message contains a
+            template to fill in.
     """
-    loads = run_loads(calls)
-    parts = []
-    for key, part in calls.with_row_index("row").group_by(
-        "session_id", "run_id", "point_id", maintain_order=True
-    ):
-        run = (str(key[0]), str(key[1]))
-        device, info = runs.get(run, (None, {}))
-        point = planned[str(key[2])].point if str(key[2]) in planned else None
-        parts.append(_modelled(part, point, device, info, loads[run].decode_batch_mean, book))
+    calls = with_partner(calls)
+    parts = [_modelled(part, maker, book) for maker, part in _makers(calls, planned, runs)]
     built = (
         pl.concat(parts).sort("row").drop("row")
         if parts
@@ -176,15 +150,9 @@ def add_derived_costs(
     """The calls with the axes that depend on other axes; arguments as for ``add_costs``."""
     if not axes:
         return calls
-    loads = run_loads(calls)
-    parts = []
-    for key, part in calls.with_row_index("row").group_by(
-        "session_id", "run_id", "point_id", maintain_order=True
-    ):
-        run = (str(key[0]), str(key[1]))
-        device, info = runs.get(run, (None, {}))
-        point = planned[str(key[2])].point if str(key[2]) in planned else None
-        cards, lacking = _cards(point, device, info, loads[run].decode_batch_mean, book)
+    calls, parts = with_partner(calls), []
+    for maker, part in _makers(calls, planned, runs):
+        cards, lacking = _cards(maker, book)
         parts.append(_with_axes(part, cards, lacking, axes))
     return pl.concat(parts).sort("row").drop("row") if parts else _without_rows(calls, axes)
 
@@ -214,16 +182,54 @@ def _without_rows(calls: pl.DataFrame, axes: tuple[CostAxis, ...]) -> pl.DataFra
 _TYPES = {"float64": pl.Float64, "string": pl.String, "int64": pl.Int64}
 
 
-def _modelled(
-    part: pl.DataFrame,
-    point: Point | None,
-    device: str | None,
-    info: Mapping[str, Any],
-    batch: float | None,
-    book: CardBook,
-) -> pl.DataFrame:
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """What made calls of one point in one run: a model in an engine.
+
+    Attributes:
+        model: the point's own, or a partner's; None if the point is not known.
+        whose: "point", or "partner", for reasons.
+        info: the run's manifest, with the description of that engine.
+        batch: mean decode batch of that engine.
+    """
+
+    model: ModelVariant | None
+    whose: str
+    info: Mapping[str, Any]
+    batch: float | None
+
+    @property
+    def device(self) -> str | None:
+        """The device that it ran on."""
+        return device_of(self.info)
+
+
+def _place(key: Sequence[object]) -> Place:
+    return str(key[0]), str(key[1]), None if key[2] is None else str(key[2])
+
+
+def _makers(
+    calls: pl.DataFrame, planned: Mapping[str, PlannedPoint], runs: Runs
+) -> Iterator[tuple[_Maker, pl.DataFrame]]:
+    """The calls that the same model made for the same point in the same run, numbered by row."""
+    loads = run_loads(calls)
+    for key, part in calls.with_row_index("row").group_by(
+        *_ENGINE, "point_id", maintain_order=True
+    ):
+        place, point_id = _place(key), str(key[3])
+        engine = planned[point_id].point.engine_of(place[2]) if point_id in planned else None
+        maker = _Maker(
+            model=None if engine is None else engine.model,
+            whose="point" if place[2] is None else "partner",
+            info=info_of(runs.get(place[:2], {}), place[2]),
+            batch=loads[place].decode_batch_mean,
+        )
+        yield maker, part
+
+
+def _modelled(part: pl.DataFrame, maker: _Maker, book: CardBook) -> pl.DataFrame:
     """Axes by tokens and cards, for calls of one point in one run."""
-    cards, lacking = _cards(point, device, info, batch, book)
+    cards, lacking = _cards(maker, book)
     blank = part.with_columns(pl.lit([], pl.List(pl.String)).alias(REASONS))
     priced = _with_axes(blank, cards, lacking, FROM_TOKENS)
     return priced.with_columns(
@@ -235,26 +241,21 @@ def _modelled(
     )
 
 
-def _cards(
-    point: Point | None,
-    device: str | None,
-    info: Mapping[str, Any],
-    batch: float | None,
-    book: CardBook,
-) -> tuple[Cards, dict[str, str]]:
-    """The cards of one point in one run, and why those are lacking that are."""
-    model = book.model(point.model.card) if point is not None and point.model.card else None
-    card, why_no_device = _device_card(device, book)
-    named = _priced_by_token(point, book)
-    lacking = {} if model is not None else {"model": "the point names no model card"}
+def _cards(maker: _Maker, book: CardBook) -> tuple[Cards, dict[str, str]]:
+    """The cards of one model in one run, and why those are lacking that are."""
+    asked = maker.model
+    model = book.model(asked.card) if asked is not None and asked.card else None
+    card, why_no_device = _device_card(maker.device, book)
+    named = _priced_by_token(asked, book)
+    lacking = {} if model is not None else {"model": f"the {maker.whose} names no model card"}
     lacking |= {} if card is not None else {"device": why_no_device}
     lacking |= {} if len(named) == 1 else {"price": "not one price card names the model"}
     cards = Cards(
         model=model,
         device=card,
         price=named[0] if len(named) == 1 else None,
-        number_format=resolved_dtype(info, point.model.dtype) if point is not None else "",
-        decode_batch=None if batch is None else max(batch, 1.0),
+        number_format=resolved_dtype(maker.info, asked.dtype) if asked is not None else "",
+        decode_batch=None if maker.batch is None else max(maker.batch, 1.0),
     )
     return cards, lacking
 
@@ -296,7 +297,7 @@ def _device_card(device: str | None, book: CardBook) -> tuple[DeviceCard | None,
 def _device_seconds(calls: pl.DataFrame, runs: Runs) -> pl.DataFrame:
     """Device time of each run's window, split equally among the calls in the engine.
 
-    At each moment.
+    At each moment. Engines on the same machine use the same devices, and share their time.
     """
     seconds = np.full(calls.height, np.nan)
     reasons = np.full(calls.height, None, dtype=object)
@@ -304,17 +305,13 @@ def _device_seconds(calls: pl.DataFrame, runs: Runs) -> pl.DataFrame:
         pl.col(name).is_not_null() for name in ("scheduled_s", "prefill_s", "decode_s")
     )
     marked = calls.select(
-        "session_id",
-        "run_id",
+        *_ENGINE,
         "scheduled_s",
         "last_token_s",
         "is_warmup",
         is_timed.alias("is_timed"),
-    )
-    for key, part in marked.with_row_index("row").group_by(
-        "session_id", "run_id", maintain_order=True
-    ):
-        count = device_count(runs.get((str(key[0]), str(key[1])), (None, {}))[1])
+    ).with_row_index("row")
+    for count, part in _sharing(marked, runs):
         reasons[part["row"].to_numpy()] = (
             "the times of the call are not known"
             if count
@@ -338,6 +335,21 @@ def _device_seconds(calls: pl.DataFrame, runs: Runs) -> pl.DataFrame:
     return calls.with_columns(column, reason).pipe(_with_reason, "device_s")
 
 
+def _sharing(calls: pl.DataFrame, runs: Runs) -> Iterator[tuple[int | None, pl.DataFrame]]:
+    """The calls of engines that use the same devices, and how many devices; None if unknown."""
+    for key, part in calls.group_by("session_id", "run_id", maintain_order=True):
+        info = runs.get((str(key[0]), str(key[1])), {})
+        rest = part["partner"].unique(maintain_order=True).to_list()
+        while rest:
+            group = {rest[0], *together(info, rest[0])}
+            counts = [device_count(info_of(info, partner)) for partner in group]
+            known = [count for count in counts if count is not None]
+            mine = pl.col("partner").is_in([one for one in group if one is not None])
+            mine = mine | pl.col("partner").is_null() if None in group else mine.fill_null(False)
+            yield max(known) if len(known) == len(counts) else None, part.filter(mine)
+            rest = [partner for partner in rest if partner not in group]
+
+
 def _with_reason(calls: pl.DataFrame, axis: str) -> pl.DataFrame:
     """Move the reason in ``reason`` to the list of reasons if the axis is NULL."""
     reason = pl.when(pl.col(axis).is_null()).then(pl.concat_str(pl.lit(f"{axis}: "), "reason"))
@@ -350,12 +362,8 @@ def _money(
     calls: pl.DataFrame, planned: Mapping[str, PlannedPoint], runs: Runs, book: CardBook
 ) -> pl.DataFrame:
     parts = []
-    for key, part in calls.with_row_index("row").group_by(
-        "session_id", "run_id", "point_id", maintain_order=True
-    ):
-        device, _ = runs.get((str(key[0]), str(key[1])), (None, {}))
-        point = planned[str(key[2])].point if str(key[2]) in planned else None
-        usd, method, card, reason = _priced(part, point, device, book)
+    for maker, part in _makers(calls, planned, runs):
+        usd, method, card, reason = _priced(part, maker, book)
         known = pl.col("cost_usd").is_not_null()
         parts.append(
             part.hstack(usd)
@@ -372,17 +380,17 @@ def _money(
 
 
 def _priced(
-    part: pl.DataFrame, point: Point | None, device: str | None, book: CardBook
+    part: pl.DataFrame, maker: _Maker, book: CardBook
 ) -> tuple[pl.DataFrame, str | None, str | None, str]:
     """Dollars and their rise, method, price card, and the reason where dollars are NULL."""
-    named = _priced_by_token(point, book)
+    named = _priced_by_token(maker.model, book)
     if len(named) > 1:
         cards = ", ".join(card.name for card in named)
         return _dollars(part), None, None, f"several price cards name the model: {cards}"
     if named:
         columns, _ = computed(part, Cards(price=named[0]), (PRICE,))
         return columns, BY_TOKENS, named[0].name, unknown_reason(PRICE)
-    price, why = _hourly(device, book)
+    price, why = _hourly(maker.device, book)
     if price is None:
         return _dollars(part), None, None, why
     usd = pl.Series(device_usd(price, part["device_s"].fill_null(0).to_numpy()))
@@ -398,11 +406,11 @@ def _dollars(part: pl.DataFrame, usd: pl.Series | None = None) -> pl.DataFrame:
     return frame if usd is None else frame.with_columns(usd.alias(PRICE.column))
 
 
-def _priced_by_token(point: Point | None, book: CardBook) -> list[PriceCard]:
-    """The price cards for the model of a point."""
-    if point is None:
+def _priced_by_token(model: ModelVariant | None, book: CardBook) -> list[PriceCard]:
+    """The price cards that name a model."""
+    if model is None:
         return []
-    return book.prices_naming({point.model.name, point.model.path, point.model.card or ""})
+    return book.prices_naming({model.name, model.path, model.card or ""})
 
 
 def _hourly(device: str | None, book: CardBook) -> tuple[PriceCard | None, str]:

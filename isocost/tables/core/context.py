@@ -14,8 +14,10 @@ import polars as pl
 from isocost.capabilities import Role, capabilities_of, engine_names
 from isocost.hashing import canonical_json
 from isocost.schema.frames import empty
-from isocost.sweep import EngineConfig, PlannedPoint, Session
-from isocost.tables.core.call_costs import RunLoad, device_count, run_loads
+from isocost.sweep import EngineConfig, PlannedPoint, Point, Session
+from isocost.sweep.models import partner_settings_of
+from isocost.tables.core.call_costs import RunLoad, run_loads
+from isocost.tables.core.engines import device_count, device_of, info_of, partners_of
 from isocost.tasks import Problem
 
 _BAD_STATUS = {
@@ -98,12 +100,19 @@ def _point(item: PlannedPoint, session_id: str, counts: tuple[int, int]) -> dict
         "engine": engine.engine,
         **_stated_settings(engine),
         "engine_options": canonical_json(engine.options),
+        "partners": _partners(point) if point.partners else None,
         "samples_planned_per_problem": item.samples_per_problem,
         "samples_planned": wanted,
         "samples_banked": counts[0],
         "samples_valid": counts[1],
         "samples_missing": max(wanted - counts[0], 0),
     }
+
+
+def _partners(point: Point) -> str:
+    """What each partner is: all of its settings that have an effect."""
+    dumped = {alias: one.model_dump(mode="json") for alias, one in point.partners.items()}
+    return canonical_json(partner_settings_of(dumped, Role.IDENTITY, Role.CONDITION))
 
 
 _SETTINGS = {
@@ -196,7 +205,7 @@ def sessions_frame(
             "model_variant": session.engine.model.name if session else None,
             **_from_manifest(manifest_of.get(key), session.engine.engine if session else None),
             **_joules(joules.get(key), manifest_of.get(key)),
-            **_load(loads.get(key)),
+            **_load(loads.get((*key, None))),
             **counted.get(key, {"rows_total": 0, "rows_warmup": 0, "rows_superseded": 0}),
             **tallied.get(key, _NO_SAMPLES),
         }
@@ -293,10 +302,17 @@ def _from_manifest(manifest: Any, engine_name: str | None) -> dict[str, Any]:
 
 
 def machine_of(info: Mapping[str, Any]) -> str | None:
-    """The machine of a run's times and joules.
+    """The machine of a run's times and joules, or the machines if engines of partners have others.
 
-    Accelerators, a processor, or a server; None if the run does not state it.
+    None if the run does not state one of them.
     """
+    found = [_machine(info_of(info, partner)) for partner in partners_of(info)]
+    known = [one for one in dict.fromkeys(found) if one is not None]
+    return " + ".join(known) if len(known) == len(dict.fromkeys(found)) and known else None
+
+
+def _machine(info: Mapping[str, Any]) -> str | None:
+    """The machine of one engine: accelerators, a processor, or a server."""
     engine, host = info.get("engine") or {}, info.get("host") or {}
     device, number = device_of(info), device_count(info)
     if device == "remote":
@@ -316,18 +332,6 @@ def engine_version(engine: str | None, versions: Mapping[str, str]) -> str | Non
         return None
     return next(
         (versions[name] for name in capabilities_of(engine).packages if versions.get(name)), None
-    )
-
-
-def device_of(info: Mapping[str, Any]) -> str | None:
-    """Model of the accelerator as named by its power source, which device cards use.
-
-    Otherwise the engine's own name for it.
-    """
-    boards = ((info.get("telemetry") or {}).get("description") or {}).get("devices") or []
-    engine = _text((info.get("engine") or {}).get("device"))
-    return (
-        str(boards[0]["name"]) if engine == "cuda" and boards and boards[0].get("name") else engine
     )
 
 

@@ -13,13 +13,13 @@ faults are codes in invalid_reasons. NaN and infinity become NULL with the code
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from isocost.axes.registry import core_fields
+from isocost.axes.registry import all_axes, core_fields
 from isocost.costs import CardBook, load_book
 from isocost.errors import IsocostError
 from isocost.schema.frames import conform
@@ -35,13 +35,13 @@ from isocost.tables.core.answers import (
 )
 from isocost.tables.core.call_costs import REASONS, add_costs, add_derived_costs
 from isocost.tables.core.context import (
-    device_of,
     machine_of,
     points_frame,
     problems_frame,
     sessions_frame,
 )
 from isocost.tables.core.denominators import denominators
+from isocost.tables.core.engines import SEVERAL_ENGINES, Run, runs_of_several
 from isocost.tables.core.grades import grade_samples
 from isocost.tables.core.physics import REASONS as PHYSICS
 from isocost.tables.core.physics import calls_judged_by_physics
@@ -67,6 +67,11 @@ _OF_ANSWER = (
     "confidence_window",
     "completion_hash",
 )
+UNLIKE = "values from different methods are not added up"
+_BY_METHOD = tuple(
+    axis for axis in all_axes().values() if axis.method in {field.name for field in axis.fields}
+)
+"""Axes whose values have a method, which tells which of them are alike."""
 _ANSWER_COLUMNS = (
     "method",
     "is_final",
@@ -147,10 +152,10 @@ def build_core(
         (str(_get(m, "session_id")), str(_get(m, "run_id"))): _get(m, "info") or {}
         for m in manifests
     }
-    devices = {run: (device_of(info), info) for run, info in runs.items()}
     cards = book or load_book()
-    calls = _energy(add_costs(calls, planned, devices, cards), energy)
-    calls = add_derived_costs(calls, planned, devices, cards)
+    several = runs_of_several(calls, manifests)
+    calls = _energy(add_costs(calls, planned, runs, cards), energy, several)
+    calls = add_derived_costs(calls, planned, runs, cards)
     made = _samples(calls, chosen, planned, _machines(runs))
     graded = grade_samples(made, known, kept=kept)
     judged = denominators(_judge(graded, planned, known), failed=failed, unanswered=unanswered)
@@ -321,7 +326,13 @@ def _first_attempts(calls: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _energy(calls: pl.DataFrame, energy: pl.DataFrame | None) -> pl.DataFrame:
+def _energy(
+    calls: pl.DataFrame, energy: pl.DataFrame | None, several: Collection[Run]
+) -> pl.DataFrame:
+    """Each call's share of the energy of its run, by generated tokens.
+
+    Unknown in runs of several engines: a token of one model does not cost what one of another does.
+    """
     if energy is None:
         unknown = (
             pl.lit(None, pl.Float64).alias("energy_j"),
@@ -337,7 +348,23 @@ def _energy(calls: pl.DataFrame, energy: pl.DataFrame | None) -> pl.DataFrame:
         "energy_method",
         pl.col("energy_unknown_reason").alias("window_unknown"),
     )
-    joined = calls.join(windows, on=["session_id", "run_id"], how="left", maintain_order="left")
+    windows = windows.with_columns(
+        pl.struct("session_id", "run_id")
+        .map_elements(lambda run: (run["session_id"], run["run_id"]) in several, pl.Boolean)
+        .alias("is_of_several")
+    ).with_columns(
+        pl.when(~pl.col("is_of_several")).then("window_j").alias("window_j"),
+        pl.when("is_of_several")
+        .then(pl.coalesce("window_unknown", pl.lit(SEVERAL_ENGINES)))
+        .otherwise("window_unknown")
+        .alias("window_unknown"),
+    )
+    joined = calls.join(
+        windows.drop("is_of_several"),
+        on=["session_id", "run_id"],
+        how="left",
+        maintain_order="left",
+    )
     counted = pl.when(~pl.col("is_warmup")).then(pl.col("output_tokens"))
     share = counted / counted.sum().over("session_id", "run_id")
     shared = joined.with_columns((pl.col("window_j") * share).alias("energy_j")).with_columns(
@@ -416,9 +443,14 @@ def _summed_up(calls: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
             .alias(REASONS),
             pl.col("reasons").explode(empty_as_null=False).alias("reasons"),
             pl.len().cast(pl.Int32).alias("n_calls"),
+            *(
+                (pl.col(axis.method).drop_nulls().n_unique() > 1).alias(f"{axis.name}_is_mixed")
+                for axis in _BY_METHOD
+            ),
             *(pl.col(name).last() for name in _ANSWER_COLUMNS if name in calls.columns),
         )
     )
+    samples = _of_one_method(samples)
     if "answer_text" not in calls.columns:
         return samples
     waves = elapsed(calls, keys)
@@ -436,6 +468,27 @@ def _summed_up(calls: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
         .list.drop_nulls()
         .alias("reasons"),
     ).drop("answer_text", "answer_finish", "answer_error")
+
+
+def _of_one_method(samples: pl.DataFrame) -> pl.DataFrame:
+    """The samples without sums over calls whose costs were obtained by different methods.
+
+    And without the method of a cost that one of the calls lacks.
+    """
+    for axis in _BY_METHOD:
+        mixed = pl.col(f"{axis.name}_is_mixed")
+        lost = mixed & pl.col(axis.column).is_not_null()
+        own = axis.own_reason.name if axis.own_reason else None
+        shared = pl.when(lost & (own is None)).then(pl.lit(f"{axis.column}: {UNLIKE}"))
+        numbers = [field.name for field in axis.columns if field.type == "float64"]
+        samples = samples.with_columns(
+            pl.concat_list(REASONS, shared).list.drop_nulls().alias(REASONS),
+            *([pl.when(lost).then(pl.lit(UNLIKE)).otherwise(own).alias(own)] if own else []),
+            *(pl.when(~mixed).then(name).alias(name) for name in numbers),
+        ).drop(f"{axis.name}_is_mixed")
+        is_known = pl.col(axis.column).is_not_null()
+        samples = samples.with_columns(pl.when(is_known).then(axis.method).alias(axis.method))
+    return samples
 
 
 def _hash_of(name: str) -> pl.Expr:
@@ -489,6 +542,7 @@ def _over_calls(name: str, rule: str) -> pl.Expr:
         "sum": pl.when(value.null_count() == 0).then(value.sum()),
         "same": pl.when(value.n_unique() == 1).then(value.first()),
         "first": value.first(),
+        "known": value.drop_nulls().first(),
         "single": pl.when(pl.len() == 1).then(value.first()),
     }
     return found[rule].alias(name)

@@ -24,13 +24,14 @@ def build_speculation(raw_steps: pl.DataFrame) -> pl.DataFrame:
     """core_speculation: one row for each run whose engine decodes speculatively.
 
     Args:
-        raw_steps: steps of any number of runs; warm-up is left out.
+        raw_steps: steps of any number of runs; warm-up and steps of partners are left out.
 
     Returns:
         Rows of core_speculation; none for runs without speculative decoding.
     """
     rows = []
-    usable = raw_steps.filter(~pl.col("is_warmup")).sort("session_id", "run_id", "step_index")
+    own = pl.col("partner").is_null() if "partner" in raw_steps.columns else pl.lit(True)
+    usable = raw_steps.filter(~pl.col("is_warmup"), own).sort("session_id", "run_id", "step_index")
     for key, steps in usable.group_by("session_id", "run_id", maintain_order=True):
         if steps["drafts"].null_count() == steps.height:
             continue

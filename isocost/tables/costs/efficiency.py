@@ -322,6 +322,8 @@ def _utilisation(row: Row, part: pl.DataFrame, point: Row, session: Row, book: C
     found: Row = (
         {} if row["_flops"] is None else {"flops_per_s": row["requests_per_s"] * row["_flops"]}
     )
+    if point.get("partners") is not None:
+        return found | {"unknown_reason": "the point has partners, whose devices are not counted"}
     try:
         device = book.device(str(session["device"]))
     except IsocostError as error:

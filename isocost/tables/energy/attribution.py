@@ -7,7 +7,7 @@ first of ``SHARES`` (``core``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from isocost.costs.attribution import (
 )
 from isocost.errors import IsocostError
 from isocost.schema.frames import conform, empty
+from isocost.tables.core.engines import SEVERAL_ENGINES
 from isocost.tables.energy.windows import energy_course
 
 NAME = "core_energy_attribution"
@@ -32,7 +33,10 @@ _TIMES = ("scheduled_s", "first_token_s", "last_token_s")
 
 
 def build_energy_attribution(
-    raw_generations: pl.DataFrame, raw_telemetry: pl.DataFrame, windows: pl.DataFrame
+    raw_generations: pl.DataFrame,
+    raw_telemetry: pl.DataFrame,
+    windows: pl.DataFrame,
+    several: Collection[tuple[str, str]] = (),
 ) -> pl.DataFrame:
     """core_energy_attribution: the energy of every measured window, shared among its calls.
 
@@ -42,6 +46,7 @@ def build_energy_attribution(
         raw_generations: calls of any number of runs.
         raw_telemetry: device samples of the same runs.
         windows: core_energy_windows of the same runs.
+        several: runs of several engines, to whose calls no rule applies.
 
     Returns:
         Rows of core_energy_attribution, for runs whose measured window has a known energy; the
@@ -56,14 +61,19 @@ def build_energy_attribution(
         )
         calls = raw_generations.filter(mine & ~pl.col("is_warmup")).sort("call_id", "attempt")
         telemetry = raw_telemetry.filter(mine).sort("device_id", "monotonic_s")
-        found += [_by(rule, calls, telemetry, window) for rule in SHARES]
+        why_not = SEVERAL_ENGINES if (window["session_id"], window["run_id"]) in several else None
+        found += [_by(rule, calls, telemetry, window, why_not) for rule in SHARES]
     return conform(pl.concat(found), NAME) if found else empty(NAME)
 
 
 def _by(
-    rule: str, calls: pl.DataFrame, telemetry: pl.DataFrame, window: Mapping[str, Any]
+    rule: str,
+    calls: pl.DataFrame,
+    telemetry: pl.DataFrame,
+    window: Mapping[str, Any],
+    why_not: str | None,
 ) -> pl.DataFrame:
-    """Rows of one run under one rule."""
+    """Rows of one run under one rule, or why it cannot be applied."""
     timed = pl.all_horizontal(pl.col(name).is_finite().fill_null(False) for name in _TIMES)
     timed &= pl.col("last_token_s") >= pl.col("scheduled_s")
     counted = pl.col("output_tokens").is_not_null()
@@ -75,15 +85,16 @@ def _by(
             "its tokens or times are not known",
         ),
     }
-    usable, missing = needs[rule]
+    usable, missing = needs[rule] if why_not is None else (pl.lit(False), why_not)
     ids = calls.select(
         "call_id", "attempt", "sample_id", "session_id", "run_id", usable.alias("is_charged")
     )
     joules = np.full(calls.height, np.nan)
     try:
-        joules[ids["is_charged"].to_numpy()] = _joules(
-            rule, calls.filter(usable), telemetry, window
-        )
+        if why_not is None:
+            joules[ids["is_charged"].to_numpy()] = _joules(
+                rule, calls.filter(usable), telemetry, window
+            )
     except IsocostError as error:
         missing = error.what
     known = pl.col("energy_j").is_not_null()

@@ -7,7 +7,7 @@ from (``energy``), attribution to calls (``energy_attribution``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from isocost.errors import IsocostError
 from isocost.schema.frames import conform
 from isocost.schema.registry import table
 from isocost.schema.types import polars_schema
+from isocost.tables.core.engines import SEVERAL_ENGINES
 from isocost.telemetry import (
     Window,
     WindowEnergy,
@@ -44,6 +45,7 @@ def build_energy_windows(
     max_num_seqs: Mapping[str, int] | None = None,
     idle: Mapping[Run, tuple[float, float]] | None = None,
     reasons: Mapping[Run, str] | None = None,
+    several: Collection[Run] = (),
 ) -> pl.DataFrame:
     """core_energy_windows: the measured window and the steady state of every run.
 
@@ -54,6 +56,7 @@ def build_energy_windows(
         idle: start and end of the idle stretch of a run (model loaded, no request), monotonic
             clock.
         reasons: why a run has no power source, from its manifest.
+        several: runs of several engines, to which no energy model of one model fits.
 
     Returns:
         Rows of core_energy_windows; a run without a usable call has no row.
@@ -71,7 +74,11 @@ def build_energy_windows(
             row = {"session_id": run[0], "run_id": run[1], "max_num_seqs": batch} | _row(
                 window, measured, ended
             )
-            row |= _fit_row(window, measured, ended, samples)
+            row |= (
+                {"fit_unknown_reason": SEVERAL_ENGINES}
+                if run in several
+                else _fit_row(window, measured, ended, samples)
+            )
             if measured.source == "none" and reasons and run in reasons:
                 row["energy_unknown_reason"] = reasons[run]
             rows.append(row)

@@ -6,6 +6,7 @@ out_effort_frontier. Not here: the formulas (``isocost.curves.anytime``) and fit
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -16,9 +17,9 @@ from isocost.axes.registry import find
 from isocost.curves import anytime
 from isocost.curves.base import Array
 from isocost.curves.intervals import percentile_bounds
-from isocost.frontier import pareto_mask
+from isocost.frontier import pareto_mask, resample_counts
 from isocost.schema.frames import conform, empty
-from isocost.tables.frontiers.blocks import Block
+from isocost.tables.frontiers.blocks import Block, cluster_labels, task_seed
 from isocost.tables.outcomes.problem_rows import ProblemRows, strips
 from isocost.tables.scaling.curves import Curve, curve_blocks, curve_unit, number
 from isocost.tables.tallies import graded, tallies
@@ -248,7 +249,13 @@ def _numbers(values: Array) -> list[float | None]:
 
 
 def build_effort_frontier(
-    samples: pl.DataFrame, *, counts: pl.DataFrame | None = None
+    samples: pl.DataFrame,
+    *,
+    counts: pl.DataFrame | None = None,
+    clusters: pl.DataFrame | None = None,
+    draws: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
 ) -> pl.DataFrame:
     """out_effort_frontier: accuracy against tokens and request rate for every effort.
 
@@ -256,6 +263,10 @@ def build_effort_frontier(
         samples: core_samples; invalid and ungraded samples are left out. Accuracy is the mean over
             problems of each problem's mean.
         counts: core_counts, which have no tokens; none if None.
+        clusters: optional problem_id and cluster_id; clusters are resampled whole.
+        draws: bootstrap draws of problems for the interval of E^3.
+        seed: base seed, as in ``build_scaling``.
+        confidence: level of the interval.
     """
     name = "out_effort_frontier"
     kept = graded(samples)
@@ -267,6 +278,7 @@ def build_effort_frontier(
         (pl.col("finish_reason") == "length").cast(pl.Float64).mean().alias("length_ratio"),
         (pl.col("finish_reason") == "stop").cast(pl.Float64).mean().alias("budget_control"),
         pl.len().cast(pl.Int64).alias("n_samples"),
+        pl.col("output_tokens").null_count().alias("n_without_tokens"),
     )
     if counts is not None:
         counted = tallies(samples.clear(), counts).select(
@@ -275,9 +287,10 @@ def build_effort_frontier(
         per_problem = pl.concat([per_problem, counted], how="diagonal")
     if not per_problem.height:
         return empty(name)
+    per_problem = per_problem.sort(*key, "problem_id")
+    scores = _e3_columns(per_problem, cluster_labels(clusters), draws, seed, confidence)
     efforts = (
-        per_problem.sort(*key, "problem_id")
-        .group_by(key, maintain_order=True)
+        per_problem.group_by(key, maintain_order=True)
         .agg(
             pl.col("correct").mean().alias("accuracy"),
             pl.col("output_tokens").mean().alias("output_tokens_per_request"),
@@ -286,6 +299,7 @@ def build_effort_frontier(
             pl.len().cast(pl.Int32).alias("n_problems"),
             pl.col("n_samples").sum().cast(pl.Int64),
         )
+        .join(scores, on=["task", "point_id"], maintain_order="left")
     )
     rate = pl.when(pl.col("sequential_requests_per_s").is_finite()).then(
         pl.col("sequential_requests_per_s")
@@ -298,6 +312,46 @@ def build_effort_frontier(
         for part in efforts.partition_by(["task", "model_variant"], maintain_order=True)
     ]
     return conform(pl.concat(parts), name)
+
+
+def _e3_columns(
+    per_problem: pl.DataFrame, known: Mapping[str, str], draws: int, seed: int, confidence: float
+) -> pl.DataFrame:
+    """E^3 of each effort with its interval over problems, or why it is unknown.
+
+    Args:
+        per_problem: task, point_id, problem_id, correct, output_tokens, n_without_tokens.
+        known: cluster of each problem that has one.
+        draws: bootstrap draws.
+        seed: base seed.
+        confidence: level of the interval.
+    """
+    rows = []
+    for (task, point_id), part in per_problem.group_by("task", "point_id", maintain_order=True):
+        row: dict[str, Any] = {"task": task, "point_id": point_id}
+        right, tokens = (part[name].to_numpy() for name in ("correct", "output_tokens"))
+        if part["n_without_tokens"].sum() or part["output_tokens"].null_count():
+            rows.append(row | {"e3_unknown_reason": "output_tokens_unknown"})
+            continue
+        if not tokens.sum() > 0:
+            rows.append(row | {"e3_unknown_reason": "no_tokens_generated"})
+            continue
+        row["e3_per_token"] = number(float(anytime.e3_score(right.mean(), tokens.mean())))
+        labels = [known.get(problem) or f"problem {problem}" for problem in part["problem_id"]]
+        units = len(set(labels))
+        if units > 1:
+            counts = resample_counts(
+                part.height, draws, task_seed(seed, str(task)), clusters=np.array(labels)
+            )
+            weights = counts / counts.sum(axis=1, keepdims=True)
+            drawn = anytime.e3_score(weights @ right, weights @ tokens)
+            row["e3_per_token_low"], row["e3_per_token_high"] = (
+                number(float(end[0])) for end in percentile_bounds(drawn[None], confidence, units)
+            )
+        rows.append(row)
+    schema = empty("out_effort_frontier").schema
+    names = ("task", "point_id", *(name for name in schema if name.startswith("e3_")))
+    return pl.DataFrame(rows, schema={name: schema[name] for name in names})
 
 
 def _effort_part(part: pl.DataFrame) -> pl.DataFrame:

@@ -11,7 +11,7 @@ from tests.attack.ground import SETTLED, Ground, command
 from tests.attack.outcomes import AGAIN, SAME, WRONG, Broken, Impossible, judged
 
 WHAT = "a stored file of any kind changed, cut, swapped or removed under its old time; then `refresh` and `bank verify`"
-SHARE, SAMPLE, LIMIT_S = 40, 8, 90
+SHARE, SAMPLE, LIMIT_S = 40, 5, 90
 PATTERNS = {
     "raw part": "lake/raw/generations/*/*.parquet",
     "run's manifest": "lake/raw/manifests/*/*.json",

@@ -23,7 +23,7 @@ TARGETS = (
     "refresh, operation", "import, operation", "payload, operation", "refresh, small disk", "refresh, file size", "plan, operation",
     "import, small disk", "import, file size",
 )  # fmt: skip
-SHARE, SAMPLE, LIMIT_S = 20, 6, 120
+SHARE, SAMPLE, LIMIT_S = 20, 4, 120
 FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.EACCES)
 _OPERATIONS = {"refresh": 740, "import": 75, "payload": 29, "plan": 12}
 

@@ -24,7 +24,7 @@ WHAT = (
     "another in one import; a solved one beside them has to be right, and they wrong"
 )
 TARGETS = tuple(programs.ALL)
-SHARE, SAMPLE, LIMIT_S = 30, 4, 120
+SHARE, SAMPLE, LIMIT_S = 30, 3, 120
 SOLVED = "def f(x):\n    return x * x\n"
 MAPPING = "columns: {problem: id, problem_text: question, sample_index: k, output: text, reference: ref}\n"
 

@@ -28,7 +28,7 @@ import importer_samples
 
 WHAT = "a number, text, list or key that no field should hold, in any field of a file of each format; then `import`, and `refresh` after some"
 TARGETS = tuple(importer_samples.SAMPLES)
-SHARE, SAMPLE, LIMIT_S = 300, 30, 90
+SHARE, SAMPLE, LIMIT_S = 300, 16, 90
 STATED = {"--model": "m", "--task": "t", "--task-version": "1", "--prompt": "p", "--sampling": "{}"}
 SAME_OF_OTHERS = ["correct", "score", "answer", "output_tokens", "prompt_tokens"]
 # What a sample can be at most, in core_samples: more tokens, seconds or joules than these no measurement has.

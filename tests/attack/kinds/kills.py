@@ -21,7 +21,7 @@ TARGETS = (
     "payload, moment",
     "import, moment",
 )
-SHARE, SAMPLE, LIMIT_S = 24, 6, 120
+SHARE, SAMPLE, LIMIT_S = 24, 4, 120
 _OPERATIONS = {"refresh": 760, "import": 80, "payload": 32}
 """About how many there are: a kill that is drawn later than the last one never comes."""
 

@@ -30,7 +30,7 @@ from tests.hostile_openai import (
 
 WHAT = "hostile values in any field of an answer, refusals, cut, dripping or endless streams, lies about the model; then `refresh` after some"
 TARGETS = ("field", "fields", "refusal", "connection", "list of models", "value")
-SHARE, SAMPLE, LIMIT_S = 260, 8, 60
+SHARE, SAMPLE, LIMIT_S = 260, 6, 60
 PROBLEMS, SAMPLES = 3, 2
 ASKED = PROBLEMS * SAMPLES
 

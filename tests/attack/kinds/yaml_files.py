@@ -19,7 +19,7 @@ WHAT = (
     "its place; then `plan`, `import`, `refresh` or the sensor"
 )
 TARGETS = ("sweep", "mapping", "sidecar", "sweep", "card", "mapping", "settings", "sidecar")
-SHARE, SAMPLE, LIMIT_S = 300, 12, 60
+SHARE, SAMPLE, LIMIT_S = 300, 8, 60
 SETTINGS = {
     "replay": {
         "budgets": [1, 2, 3],

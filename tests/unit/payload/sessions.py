@@ -39,6 +39,7 @@ def session(
     part_rows: int = 5,
     temperature: float = 0.7,
     method: str | MethodSpec = "sample",
+    partners: dict[str, EngineConfig] | None = None,
     **changes: Any,
 ) -> Session:
     config: dict[str, Any] = {
@@ -82,6 +83,7 @@ def session(
                 seed=0,
                 method=method,
                 engine=engine_config,
+                partners=partners or {},
             ),
             samples_per_problem=samples,
         )
@@ -92,11 +94,22 @@ def session(
         session_id=session_id,
         sweep="test",
         engine=engine_config,
+        partners=partners or {},
         points=points,
         logprobs_k=logprobs_k,
         warmup_requests=warmup_requests,
         part_rows=part_rows,
         telemetry="none",
+    )
+
+
+def partner(like: Session, engine: str = "openai", *, name: str = "big", **changes: Any):
+    """The engine configuration of a partner."""
+    model = like.engine.model.model_copy(
+        update={"name": name, "path": changes.pop("path", name), "card": changes.pop("card", None)}
+    )
+    return like.engine.model_copy(
+        update={"engine": engine, "model": model, "options": {}} | changes
     )
 
 

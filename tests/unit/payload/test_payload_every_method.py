@@ -11,6 +11,7 @@ from isocost.bank.reader import read_raw
 from isocost.bank.verify import verify_bank
 from isocost.capabilities import ENGINES
 from isocost.methods import METHODS, method_of
+from isocost.payload import session as payload
 from isocost.payload.loop import Stop
 from isocost.payload.progress import Reporter
 from isocost.payload.session import generate
@@ -43,17 +44,19 @@ def engine(monkeypatch):
     monkeypatch.setattr(ScriptedEngine, "asked", [])
     monkeypatch.setattr(ScriptedEngine, "context", None)
     monkeypatch.setattr(ScriptedEngine, "reply", reply)
+    monkeypatch.setattr(payload, "PartnerEngine", lambda alias, name, given: ScriptedEngine(given))
     return ScriptedEngine
 
 
 def session_of(names):
     """Two samples of each method with its defaults."""
-    points = ()
+    points, partner = (), sessions.partner(sessions.session("openai"))
     for name in names:
         spec = MethodSpec(name=name, parameters=method_of(name, {}).model_dump(mode="json"))
         made = sessions.session(
-            "openai", prompts=("direct",), method=spec, problems=2, samples=1, part_rows=20
-        )
+            "openai", prompts=("direct",), method=spec, problems=2, samples=1, part_rows=20,
+            partners={"large": partner},
+        )  # fmt: skip
         points += made.points
     return made.model_copy(update={"points": points})
 

@@ -13,7 +13,6 @@ import sys
 import time
 from pathlib import Path
 
-import polars as pl
 import pytest
 import sessions
 
@@ -28,8 +27,11 @@ SEED = int(os.environ.get("ISOCOST_KILLS_SEED", "7"))
 GENERATE = """
 import sys, time
 sys.path[:0] = [{folder!r}]
-from scripted import ScriptedEngine
+import numpy as np
+from scripted import ScriptedEngine, completion
 from isocost.capabilities import ENGINES
+from isocost.engines.logprobs import TokenLogprobs
+from isocost.payload import session as payload
 from isocost.payload.loop import Stop
 from isocost.payload.progress import Reporter
 from isocost.payload.session import generate
@@ -38,15 +40,21 @@ from pathlib import Path
 
 made = open({made!r}, "a", buffering=1)
 
-def reply(request):
+def reply(request, by="own"):
     if not begun:
         begun.append(print("ready", flush=True))
     time.sleep(0.012)
-    made.write(request.request_id + "\\n")
-    return f"said {{len(request.messages[-1]['content'])}} {{len(request.messages)}}"
+    made.write(f"{{request.request_id}} {{by}}\\n")
+    text = f"said {{len(request.messages[-1]['content'])}} {{len(request.messages)}}"
+    mean = np.full(3, -0.25 if sum(map(ord, request.request_id)) % 2 else -0.75)
+    return completion(request, text, logprobs=TokenLogprobs(mean, np.full((3, 5), -2.0), 1000))
+
+class Large(ScriptedEngine):
+    asked, reply = [], staticmethod(lambda request: reply(request, "large"))
 
 session = read_session({session!r})  # its ids are those of the engine that is replaced
 ENGINES._items["openai"] = ScriptedEngine
+payload.PartnerEngine = lambda alias, name, settings: Large(settings)
 ScriptedEngine.reply = staticmethod(reply)
 begun = []
 with Reporter() as reporter:
@@ -54,11 +62,23 @@ with Reporter() as reporter:
 """
 
 
-def test_killed_at_random_moments_the_bank_is_that_of_an_undisturbed_run(tmp_path: Path) -> None:
-    spec = MethodSpec(
+SPECS = (
+    MethodSpec(
         name="sequential_revision", parameters={"rounds": 4, "history": 3, "instruction": "Again."}
-    )
-    session = sessions.session("openai", method=spec, problems=6, samples=8, part_rows=4)
+    ),
+    MethodSpec(name="cascade", parameters={"models": ["large"], "thresholds": [-0.5]}),
+)
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=["one engine", "two engines"])
+def test_killed_at_random_moments_the_bank_is_that_of_an_undisturbed_run(
+    tmp_path: Path, spec: MethodSpec
+) -> None:
+    partner = sessions.partner(sessions.session("openai"))
+    session = sessions.session(
+        "openai", method=spec, problems=6, samples=8, part_rows=4,
+        partners={"large": partner} if spec.name == "cascade" else None,
+    )  # fmt: skip
     file = tmp_path / "session.json"
     file.write_bytes(session_json(session))
 
@@ -86,7 +106,9 @@ def test_killed_at_random_moments_the_bank_is_that_of_an_undisturbed_run(tmp_pat
     report = verify_bank(tmp_path / "killed")
     assert report.faults == () and report.samples == 2 * 6 * 8
     assert len(read_manifests(tmp_path / "killed")) > 0.8 * KILLS  # it was killed on its way
-    columns = ("call_id", "output_text", "request_hash", "wave", "role", "parent_call_id")
+    columns = (
+        "call_id", "output_text", "request_hash", "wave", "role", "parent_call_id", "partner"
+    )  # fmt: skip
     calls, answers = (
         {name: read_raw(tmp_path / name, table) for name in ("killed", "plain")}
         for table in ("raw_generations", "raw_answers")
@@ -102,5 +124,9 @@ def test_killed_at_random_moments_the_bank_is_that_of_an_undisturbed_run(tmp_pat
     }
     assert final["killed"].equals(final["plain"])
     # A call that was sealed is never made again: what was made twice was lost with its part.
-    made = pl.Series((tmp_path / "killed.made").read_text().split())
-    assert set(made) == set(calls["killed"]["call_id"])
+    made = {
+        (call_id, None if by == "own" else by)
+        for call_id, by in map(str.split, (tmp_path / "killed.made").read_text().splitlines())
+    }
+    assert made == set(calls["killed"].select("call_id", "partner").iter_rows())
+    assert len({partner for _, partner in made}) == len(session.partners) + 1

@@ -9,6 +9,7 @@ import pytest
 
 from isocost.capabilities import capabilities_of
 from isocost.payload import session as payload
+from isocost.payload.crew import Crew
 from isocost.payload.loop import Stop
 from isocost.telemetry import DeviceReading
 
@@ -65,7 +66,7 @@ def session(telemetry="auto"):
 
 def test_only_the_engines_own_devices_are_read(opened):
     writer = Writer()
-    with payload._power(session(), Engine("vllm", devices=4), writer, Stop()):
+    with payload._power(session(), Crew(Engine("vllm", devices=4)), writer, Stop()):
         pass
     assert opened == [("auto", {"count": 4, "device": "cuda"})]
     start, end = writer.manifest.info["telemetry"]["idle_s"]
@@ -75,7 +76,7 @@ def test_only_the_engines_own_devices_are_read(opened):
 
 def test_an_engine_elsewhere_is_not_charged_with_this_machines_power(opened):
     writer = Writer()
-    with payload._power(session(), Engine("openai"), writer, Stop()):
+    with payload._power(session(), Crew(Engine("openai")), writer, Stop()):
         pass
     assert opened == [] and writer.rows == [] and "idle_s" not in writer.manifest.info["telemetry"]
     assert (
@@ -85,7 +86,7 @@ def test_an_engine_elsewhere_is_not_charged_with_this_machines_power(opened):
 
 
 def test_who_names_a_source_has_it_read_beside_any_engine(opened):
-    with payload._power(session("nvml"), Engine("openai", None, None), Writer(), Stop()):
+    with payload._power(session("nvml"), Crew(Engine("openai", None, None)), Writer(), Stop()):
         pass
     assert opened == [("nvml", {"count": None, "device": None})]
 
@@ -94,6 +95,6 @@ def test_a_stop_ends_the_rest(opened, monkeypatch):
     monkeypatch.setattr(payload, "IDLE_S", 60.0)
     stop = Stop()
     stop.signal_number = 15
-    with payload._power(session(), Engine("vllm", "cpu"), Writer(), stop):
+    with payload._power(session(), Crew(Engine("vllm", "cpu")), Writer(), stop):
         pass
     assert opened == [("auto", {"count": 1, "device": "cpu"})]
