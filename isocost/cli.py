@@ -82,6 +82,7 @@ def checkout_beside(folder: Path) -> str | None:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from isocost import meter_command
     from isocost.build import proof_command
     from isocost.intake import tasks_command
     from isocost.publish import export_command
@@ -162,6 +163,12 @@ def _parser() -> argparse.ArgumentParser:
     out = commands.add_parser("export", help="write samples in the format of another tool")
     export_command.add_arguments(out)
     out.set_defaults(run=export_command.run_command)
+
+    meter = commands.add_parser(
+        "meter", help="measure clients of OpenAI's API: those of a sweep, or one of your own"
+    )
+    meter_command.add_arguments(meter)
+    meter.set_defaults(run=meter_command.run_command, makes_root=True)
 
     pair = commands.add_parser("compare", help="compare two outcomes, problem by problem")
     pair.add_argument("first", help="outcome_id from out_strategy_outcomes; a prefix is enough")

@@ -43,7 +43,7 @@ FLOORS = (
     {"importers", "payload"},
     {"tables", "intake"},
     {"publish"},
-    {"build", "generate", "doctor"},
+    {"build", "generate", "doctor", "meter_command"},
     {"api", "cli"},
     {"__main__"},
 )
