@@ -14,6 +14,7 @@ import sys
 # numbers.
 ALL = (
     "overhead",
+    "meter",
     "bank",
     "imports",
     "replay",

@@ -66,6 +66,8 @@ class Capabilities:
         continues_tokens: whether a call can begin with tokens of the model's own turn
             (`Request.prefix`).
         scores_choices: whether it reports the probability of each of a call's choices.
+        scores_steps: whether it scores the steps of a solution (`Request.steps`).
+        generates: whether it generates text; the engine of a sweep must.
         serves_http: whether it is a server with OpenAI's API, which others can call as well.
         packages: distributions that the engine may come from; the version of the first one that is
             installed is the engine's.
@@ -83,6 +85,8 @@ class Capabilities:
     needs_whole_seeded_prompts: bool = False
     continues_tokens: bool = False
     scores_choices: bool = False
+    scores_steps: bool = False
+    generates: bool = True
     serves_http: bool = False
     packages: tuple[str, ...] = ()
     exempt: Mapping[str, Exempt] = field(default_factory=dict)
@@ -95,6 +99,8 @@ class Capabilities:
 NEEDS = {
     "continues_tokens": "continues from given tokens",
     "scores_choices": "reports the probability of given choices",
+    "scores_steps": "scores the steps of a solution",
+    "generates": "generates text",
     "serves_http": "is a server with OpenAI's API",
 }
 """What a method may need of an engine, by capability, as the rest of a sentence."""

@@ -1,4 +1,4 @@
-"""The command line: ``isocost plan | import | bank | export | compare | refresh | ...``.
+"""The command line: ``isocost plan | tasks | import | bank | export | compare | refresh | ...``.
 
 Lives here: arguments and printing. Not here: the work of the commands. Long computations import
 their packages inside the command, so that ``isocost --help`` responds at once. Running a sweep
@@ -82,7 +82,9 @@ def checkout_beside(folder: Path) -> str | None:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from isocost import meter_command
     from isocost.build import proof_command
+    from isocost.intake import tasks_command
     from isocost.publish import export_command
 
     parser = argparse.ArgumentParser(
@@ -100,6 +102,10 @@ def _parser() -> argparse.ArgumentParser:
     plan = commands.add_parser("plan", help="check a sweep file and write its session files")
     plan.add_argument("sweep", type=Path)
     plan.set_defaults(run=_plan, makes_root=True)
+
+    ready = commands.add_parser("tasks", help="list ready-made tasks, and show what they ask")
+    tasks_command.add_arguments(ready)
+    ready.set_defaults(run=tasks_command.run_command, makes_root=True)
 
     bring = commands.add_parser(
         "import", help="import another tool's results", description="Formats: " + _formats()
@@ -157,6 +163,12 @@ def _parser() -> argparse.ArgumentParser:
     out = commands.add_parser("export", help="write samples in the format of another tool")
     export_command.add_arguments(out)
     out.set_defaults(run=export_command.run_command)
+
+    meter = commands.add_parser(
+        "meter", help="measure clients of OpenAI's API: those of a sweep, or one of your own"
+    )
+    meter_command.add_arguments(meter)
+    meter.set_defaults(run=meter_command.run_command, makes_root=True)
 
     pair = commands.add_parser("compare", help="compare two outcomes, problem by problem")
     pair.add_argument("first", help="outcome_id from out_strategy_outcomes; a prefix is enough")

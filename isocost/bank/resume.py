@@ -93,6 +93,7 @@ _REPLIED = (
     "output_tokens",
     "logprob_sum",
     "choice_logprobs",
+    "step_scores",
 )
 
 

@@ -83,6 +83,8 @@ class Request:
         stop: texts that end generation.
         choices: answers to choose from by their first token; for engines that declare
             ``scores_choices``.
+        steps: steps of a solution to the last message, to be scored in place of generating; for
+            engines that declare ``scores_steps``.
         partner: alias of the partner that is asked; None for the point's own model. An engine
             serves one model and need not look at it.
     """
@@ -104,6 +106,7 @@ class Request:
     continuation: str = ""
     stop: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
     partner: str | None = None
 
 
@@ -134,6 +137,7 @@ class Completion:
             answer broke off; None if the engine has no server.
         choice_logprobs: ln p of the first token of each of the request's choices; None inside for
             one that is not among the most likely tokens, None without choices.
+        step_scores: score of each of the request's steps, from 0 to 1; None without steps.
         recorded: columns of raw_generations that come from the engine rather than the payload
             (replay).
     """
@@ -156,6 +160,7 @@ class Completion:
     num_preemptions: int | None = None
     num_retries: int | None = None
     choice_logprobs: Sequence[float | None] | None = None
+    step_scores: Sequence[float] | None = None
     recorded: Mapping[str, Any] = field(default_factory=dict)
 
 

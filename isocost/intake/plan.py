@@ -15,6 +15,7 @@ from isocost.bank.reader import read_manifests
 from isocost.errors import IsocostError
 from isocost.intake.cards import card_book
 from isocost.intake.catalog import forgotten_file
+from isocost.intake.hub_models import keep_cards
 from isocost.intake.preflight import preflight
 from isocost.intake.settings import sweep_note
 from isocost.plain_files import stored_bytes
@@ -44,19 +45,15 @@ def plan_sweep(store: Store, path: Path) -> list[str]:
     """
     spec = preflight(path)
     planned = plan_sessions(spec)
+    engines = [
+        engine for session in planned for engine in (session.engine, *session.partners.values())
+    ]
+    keep_cards(store.root, (engine.model for engine in engines))
     faults: list[IsocostError] = []
     book = card_book(store, faults)
     if faults:
         raise faults[0]
-    for card in {
-        model.card
-        for model in (
-            engine.model
-            for session in planned
-            for engine in (session.engine, *session.partners.values())
-        )
-        if model.card is not None
-    }:
+    for card in {engine.model.card for engine in engines if engine.model.card is not None}:
         book.model(card)  # rejects an unknown card now, not after the measurement
     for session in planned:
         asked = _asked(store, session, path)

@@ -7,18 +7,32 @@ isocost.tasks, isocost.engines), and checks that need a tokenizer or a running e
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 
 from isocost.engines.protocol import engine_class
 from isocost.errors import IsocostError
+from isocost.intake.hub_models import resolved_models
 from isocost.methods import method_of
 from isocost.payload.crew import naming
 from isocost.payload.preflight import check_context
 from isocost.payload.work import engine_settings, payload_options
+from isocost.registry import did_you_mean
 from isocost.sweep import SweepSpec, TaskSpec, load_sweep, plan_sessions
 from isocost.sweep.limits import check_models, machine_memory_bytes
-from isocost.tasks import TaskMistake, check_task, load_problems
+from isocost.sweep.models import SAMPLE
+from isocost.sweep.spec import TaskEntry
+from isocost.tasks import (
+    Problem,
+    TaskMistake,
+    check_task,
+    load_problems,
+    missing_field,
+    names_field,
+    resolved_config,
+)
 
 
 def preflight(path: str | Path, *, has_models: bool = True) -> SweepSpec:
@@ -35,7 +49,7 @@ def preflight(path: str | Path, *, has_models: bool = True) -> SweepSpec:
     Raises:
         IsocostError: the first mistake, with file, line, dotted key and what would be right.
     """
-    spec = load_sweep(path)
+    spec = resolved_models(resolved_tasks(load_sweep(path)))
     check_tasks(spec)
     check_options(spec)
     if has_models:
@@ -67,27 +81,105 @@ def check_options(spec: SweepSpec) -> None:
             ) from None
 
 
+def resolved_tasks(spec: SweepSpec) -> SweepSpec:
+    """The sweep with what the names of its data sets mean now, such as the commit of a revision.
+
+    Raises:
+        IsocostError: an unknown source, data set or revision, with the position in the sweep file.
+    """
+    entries = []
+    for index, entry in enumerate(spec.tasks):
+        with _in_the_file(spec, index):
+            if "commit" in entry.config:
+                raise TaskMistake(
+                    "the commit is what the revision is resolved to",
+                    remedy="Give a commit under revision.",
+                    key=("config", "commit"),
+                )
+            config = resolved_config(_task(entry))
+        entries.append(entry.model_copy(update={"config": config}))
+    return spec.model_copy(update={"tasks": tuple(entries)})
+
+
 def check_tasks(spec: SweepSpec) -> None:
     """Load every task's problems, so that mistakes are reported now.
 
-    An unknown data set, verifier or setting, too few problems, or one without the context that a
-    method needs.
+    An unknown data set, verifier or setting, too few problems, a prompt that names what a task does
+    not have, or a problem without the context that a method needs.
 
     Raises:
         IsocostError: with the position in the sweep file.
     """
     methods = [method_of(entry.name, entry.parameters) for entry in spec.grid.method]
     for index, entry in enumerate(spec.tasks):
-        task = TaskSpec(**{name: getattr(entry, name) for name in TaskSpec.model_fields})
-        try:
+        task = _task(entry)
+        with _in_the_file(spec, index):
             check_task(task)
             problems = load_problems(task)
-        except TaskMistake as mistake:
-            inner = f" ({mistake.where})" if mistake.where else ""
-            raise IsocostError(
-                mistake.what + inner,
-                where=spec.source.where("tasks", index, *mistake.key),
-                remedy=mistake.remedy,
-            ) from None
         for method, problem in product(methods, problems):
             check_context(method, problem)
+        _check_templates(spec, task, problems[0])
+
+
+def _check_templates(spec: SweepSpec, task: TaskSpec, problem: Problem) -> None:
+    """Check that the prompts of a task name only what its problems have, and what they need."""
+    fields = {"question", *problem.fields}
+    for index, prompt in enumerate(spec.prompts):
+        if prompt.tasks is not None and task.name not in prompt.tasks:
+            continue
+        where = spec.source.where("prompts", index, "template")
+        missing = missing_field(prompt.template, fields)
+        if missing is not None:
+            raise IsocostError(
+                f"names {{{missing}}}, which task {task.name} does not have",
+                where=where,
+                remedy=(
+                    f"{did_you_mean(missing, fields, kind='fields of this task')} To show braces,"
+                    " put a space inside them; `tasks` limits a prompt to some tasks."
+                ),
+            )
+        doubled = names_field(prompt.template, "question") and any(
+            name in fields and names_field(prompt.template, name) for name in ("stem", "choices")
+        )
+        if doubled:
+            raise IsocostError(
+                f"shows the choices of task {task.name} twice: {{question}} includes them",
+                where=where,
+                remedy="Use {question} alone, or {stem} and {choices}.",
+            )
+        if names_field(prompt.template, "stem") and not names_field(prompt.template, "choices"):
+            raise IsocostError(
+                f"names {{stem}} without {{choices}}: no choices of task {task.name} are shown",
+                where=where,
+                remedy="Add {choices}, or use {question}.",
+            )
+        if "context" in fields and not _shows(spec, prompt.template, "context"):
+            raise IsocostError(
+                f"does not name {{context}}, which task {task.name} maps",
+                where=where,
+                remedy="Add {context}, or leave it out of the task's columns.",
+            )
+
+
+def _shows(spec: SweepSpec, template: str, field: str) -> bool:
+    """Whether a field may reach the model: by the template, or by a method of several calls."""
+    has_method = any(entry.name != SAMPLE for entry in spec.grid.method)
+    return has_method or names_field(template, field) or names_field(template, "prompt")
+
+
+def _task(entry: TaskEntry) -> TaskSpec:
+    return TaskSpec(**{name: getattr(entry, name) for name in TaskSpec.model_fields})
+
+
+@contextmanager
+def _in_the_file(spec: SweepSpec, index: int) -> Iterator[None]:
+    """Add the position in the sweep file to a mistake of a task."""
+    try:
+        yield
+    except TaskMistake as mistake:
+        inner = f" ({mistake.where})" if mistake.where else ""
+        raise IsocostError(
+            mistake.what + inner,
+            where=spec.source.where("tasks", index, *mistake.key),
+            remedy=mistake.remedy,
+        ) from None

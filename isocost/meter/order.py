@@ -1,17 +1,65 @@
 """Which calls of a client ran at the same time, and which build on which.
 
-Lives here: `waves` and `parent_of`. A client does not say; both follow from times and texts. Not
-here: reading the answers (``exchange``).
+Lives here: `metered_calls`, from the requests of a client to its calls in order, with `waves` and
+`parent_of`. A client does not say; both follow from times and texts. Not here: reading the answers
+(``exchange``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from isocost.meter.exchange import CHAT, Asked, text_of
+from isocost.engines.protocol import Completion
+from isocost.meter.exchange import CHAT, Asked, Completions, Exchange, text_of
+
+FOLLOW_UP = "follow_up"
+"""Role of a call whose prompt contains an earlier answer."""
 
 LEAST_QUOTED = 20
 """Characters from which on an answer inside a message is taken for a quotation."""
+
+
+@dataclass(frozen=True)
+class MeteredCall:
+    """One choice of one request.
+
+    Attributes:
+        asked: the request.
+        completion: what was generated.
+        wave: see `waves`.
+        parent: number of the call that it builds on; None for none.
+    """
+
+    asked: Asked
+    completion: Completion
+    wave: int
+    parent: int | None
+
+
+def metered_calls(
+    exchanges: Sequence[Exchange], *, logprobs_k: int, context: int | None
+) -> list[MeteredCall]:
+    """Every choice of every request, in the order in which they were asked.
+
+    Args:
+        exchanges: requests that have ended, in the order of their arrival.
+        logprobs_k: most likely tokens per position that are kept.
+        context: tokens of the model's context; None if unknown.
+    """
+    found: list[MeteredCall] = []
+    ended: list[tuple[float, int, str]] = []
+    spans = [(e.queued_s, e.ended_s or e.queued_s) for e in exchanges]
+    for exchange, wave in zip(exchanges, waves(spans), strict=True):
+        earlier = [(number, text) for end, number, text in ended if end <= exchange.queued_s]
+        parent = parent_of(exchange.asked, earlier)
+        read = Completions(exchange, logprobs_k=logprobs_k, context=context)
+        for completion in read.found:
+            if completion.text:
+                end = exchange.ended_s or exchange.queued_s
+                ended.append((end, len(found), completion.text))
+            found.append(MeteredCall(exchange.asked, completion, wave, parent))
+    return found
 
 
 def waves(spans: Sequence[tuple[float, float]]) -> list[int]:

@@ -70,6 +70,8 @@ class Call:
         stop: texts that end generation; they are not part of the reply's text.
         choices: answers to choose from. The reply has the probability of each one's first token,
             and the text of the most probable one; one token is generated.
+        steps: steps of a solution to the last message. The reply has the score of each; nothing is
+            generated.
         partner: alias of the partner that is asked; the point's own model if None. The method
             declares it, see `Method.partners`.
         shared: whether it is about the problem's context and not about its question. It is made
@@ -89,6 +91,7 @@ class Call:
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     stop: tuple[_Word, ...] = ()
     choices: tuple[_Word, ...] = ()
+    steps: tuple[str, ...] = ()
     partner: Alias | None = None
     shared: bool = False
 
@@ -107,6 +110,7 @@ class Reply:
         logprob_sum: sum over them of ln p; None if unknown.
         choice_logprobs: ln p of each of the call's choices as first token; None inside for one
             that is not among the most likely tokens, None without choices.
+        step_scores: score of each of the call's steps, from 0 to 1; None without steps.
     """
 
     index: int
@@ -117,6 +121,7 @@ class Reply:
     output_tokens: int | None = None
     logprob_sum: float | None = None
     choice_logprobs: tuple[float | None, ...] | None = None
+    step_scores: tuple[float, ...] | None = None
 
     @property
     def logprob_mean(self) -> float | None:
@@ -325,7 +330,7 @@ def check_engine(method: Method, engine: str, where: str, *, partner: str | None
         IsocostError: names both and what is missing, or the engine is unknown.
     """
     declared = capabilities_of(engine)
-    needed = method.required() if partner is None else method.partners()[partner]
+    needed = ("generates", *method.required()) if partner is None else method.partners()[partner]
     of_partner = "" if partner is None else f" for the partner {partner}"
     for need in needed:
         if not getattr(declared, need):

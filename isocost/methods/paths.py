@@ -8,7 +8,7 @@ answers with them. Not here: which paths are grown (one module per method), and 
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal
 
@@ -28,7 +28,7 @@ class Path:
     """Steps of reasoning from the question on.
 
     Attributes:
-        text: all steps with what separates them.
+        steps: all steps, each with the separator that ended it.
         call: index of the call that generated the last step; None before the first.
         tokens: all steps' tokens.
         scores: of each step.
@@ -36,12 +36,17 @@ class Path:
         is_whole: whether the model ended it, and not a limit on tokens.
     """
 
-    text: str = ""
+    steps: tuple[str, ...] = ()
     call: int | None = None
     tokens: tuple[int, ...] = ()
     scores: tuple[float, ...] = ()
     is_ended: bool = False
     is_whole: bool = False
+
+    @property
+    def text(self) -> str:
+        """All steps with what separates them."""
+        return "".join(self.steps)
 
 
 class Search(Method):
@@ -93,6 +98,10 @@ class Search(Method):
         """See `Method`."""
         return *self.needs, *self.scorer.needs
 
+    def partners(self) -> Mapping[str, tuple[str, ...]]:
+        """See `Method`."""
+        return self.scorer.partners()
+
     def score(self, path: Path) -> float:
         """The score of a path that has steps."""
         if self.aggregate == "last":
@@ -115,8 +124,7 @@ class Search(Method):
         """
         replies = yield [self._call(asked, path) for path in paths]
         grown = [self._grown(asked, *pair) for pair in zip(paths, replies, strict=True)]
-        texts = [(path.text, reply.text) for path, reply in zip(grown, replies, strict=True)]
-        scores = yield from self.scorer.scores(asked, texts, replies)
+        scores = yield from self.scorer.scores(asked, [path.steps for path in grown], replies)
         return [
             replace(path, scores=(*path.scores, score))
             for path, score in zip(grown, scores, strict=True)
@@ -151,7 +159,7 @@ class Search(Method):
         tokens = (*path.tokens, *tokens_of(reply))
         return replace(
             path,
-            text=path.text + reply.text + (self.separator if goes_on else ""),
+            steps=(*path.steps, reply.text + (self.separator if goes_on else "")),
             call=reply.index,
             tokens=tokens,
             is_ended=not goes_on or len(tokens) >= asked.max_tokens,

@@ -355,6 +355,7 @@ class Course:
 def _reply(row: Mapping[str, Any]) -> Reply:
     """A row of raw_generations as a method sees it, the same whether generated or banked."""
     tokens, choices = row["output_token_ids"], row["choice_logprobs"]
+    scores = row["step_scores"]
     return Reply(
         index=int(row["call_index"]),
         text=row["output_text"] or "",
@@ -364,6 +365,7 @@ def _reply(row: Mapping[str, Any]) -> Reply:
         output_tokens=row["output_tokens"],
         logprob_sum=row["logprob_sum"],
         choice_logprobs=None if choices is None else tuple(choices),
+        step_scores=None if scores is None else tuple(scores),
     )
 
 

@@ -18,12 +18,12 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from isocost.engines.protocol import Completion, EngineAway
+from isocost.engines.protocol import Completion, EngineAway, Request
 from isocost.meter.account import Account, Limits
 from isocost.meter.clients import Client, CommandClient, Ended, FunctionClient, Question
-from isocost.meter.exchange import Completions, Exchange
+from isocost.meter.exchange import Exchange
 from isocost.meter.gateway import Gateway
-from isocost.meter.order import parent_of, waves
+from isocost.meter.order import FOLLOW_UP, MeteredCall, metered_calls
 from isocost.methods import Call
 from isocost.methods.external import External
 from isocost.payload.loop import Sink, Stop
@@ -32,8 +32,6 @@ from isocost.payload.work import NumberedCall, Sample, derived_seed, request_of
 from isocost.tasks import prompt_hash
 
 TIME_LIMIT, STOPPED = "time_limit", "stopped"
-FOLLOW_UP = "follow_up"
-"""Role of a call whose prompt contains an earlier answer."""
 GRACE_S = 5.0
 """Seconds in which a client may still answer after a call was refused by a limit."""
 _WAIT_S = 0.2
@@ -245,15 +243,10 @@ def _take(
     made: Made, sink: Sink, progress: Progress, attempt: int, logprobs_k: int, gateway: Gateway
 ) -> None:
     """Bank a sample: its calls, then its answer."""
-    calls = numbered_calls(made, logprobs_k=logprobs_k, context=gateway.upstream.context)
+    found = metered_calls(made.exchanges, logprobs_k=logprobs_k, context=gateway.upstream.context)
     rows = [
-        sink.take(
-            made.sample,
-            *_as_request(made.sample, item, completion),
-            is_warmup=False,
-            numbered=item,
-        )
-        for item, completion in calls
+        sink.take(made.sample, *_as_request(made.sample, item), is_warmup=False, numbered=item[0])
+        for item in ((_numbered(index, call), call.completion) for index, call in enumerate(found))
     ]
     conclude(made, rows, attempt)
     sink.take_answers(made)
@@ -265,29 +258,16 @@ def _take(
         progress.add(made.output_tokens)
 
 
-def numbered_calls(
-    made: Made, *, logprobs_k: int, context: int | None
-) -> list[tuple[NumberedCall, Completion]]:
-    """Every choice of every request as a call: its number, wave, role and parent."""
-    found: list[tuple[NumberedCall, Completion]] = []
-    ended: list[tuple[float, int, str]] = []
-    spans = [(e.queued_s, e.ended_s or e.queued_s) for e in made.exchanges]
-    for exchange, wave in zip(made.exchanges, waves(spans), strict=True):
-        asked = exchange.asked
-        earlier = [(n, text) for end, n, text in ended if end <= exchange.queued_s]
-        parent = parent_of(asked, earlier)
-        role = "solve" if parent is None else FOLLOW_UP
-        read = Completions(exchange, logprobs_k=logprobs_k, context=context)
-        for completion in read.found:
-            call = Call(asked.messages, role=role, parent=parent)
-            item = NumberedCall(len(found), wave, call, asked.request_hash)
-            found.append((item, completion))
-            if completion.text:
-                ended.append((exchange.ended_s or exchange.queued_s, item.index, completion.text))
-    return found
+def _numbered(index: int, call: MeteredCall) -> NumberedCall:
+    role = "solve" if call.parent is None else FOLLOW_UP
+    asked = Call(call.asked.messages, role=role, parent=call.parent)
+    return NumberedCall(index, call.wave, asked, call.asked.request_hash)
 
 
-def _as_request(sample: Sample, item: NumberedCall, completion: Completion) -> tuple[Any, Any]:
+def _as_request(
+    sample: Sample, made: tuple[NumberedCall, Completion]
+) -> tuple[Request, Completion]:
+    item, completion = made
     request = replace(
         request_of(sample, per_request_seed=False),
         request_id=f"{sample.sample_id}:{item.index}",

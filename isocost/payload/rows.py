@@ -111,6 +111,7 @@ def generation_row(
         **{name: getattr(completion, name) for name in _SAME},
         **_logprob_columns(logprobs, logprobs_k, window),
         "choice_logprobs": completion.choice_logprobs,
+        "step_scores": completion.step_scores,
         **completion.recorded,
         "is_warmup": is_warmup,
         "completion_hash": None,

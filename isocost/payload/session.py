@@ -38,6 +38,7 @@ from isocost.payload.preflight import (
     check_prompts,
 )
 from isocost.payload.progress import Progress, Reporter, duration
+from isocost.payload.weights import fetch_weights
 from isocost.payload.work import Sample, Work, derived_seed, engine_settings, payload_options
 from isocost.sweep import Session, session_json
 
@@ -137,6 +138,8 @@ def generate(
         # would repeat its samples.
         fresh = done.is_empty() and writer.manifest.attempt == 1
         attempt = None if fresh else writer.manifest.attempt
+        for config in (session.engine, *session.partners.values()):
+            fetch_weights(config, reporter)
         engine = _crew(session, attempt)
         engine.check()
         check_power_source(session)

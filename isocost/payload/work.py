@@ -18,7 +18,7 @@ from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex
 from isocost.methods import Asked as AskedOfMethod
 from isocost.methods import Call, Method, method_of
-from isocost.sweep import Point, Session, model_folder, sample_id_of
+from isocost.sweep import Point, Session, sample_id_of, weights_folder
 from isocost.sweep.models import SAMPLE, MethodSpec
 from isocost.tasks import (
     Problem,
@@ -200,11 +200,9 @@ class NumberedCall:
 def numbered(index: int, wave: int, call: Call, parent_holder: str | None = None) -> NumberedCall:
     """A call with its place in the sample, and the hash of what it asks."""
     asked = {name: getattr(call, name) for name in Call.__slots__}
-    # Calls have the hashes that they had before there were partners and shared calls.
-    if call.partner is None:
-        del asked["partner"]
-    if not call.shared:
-        del asked["shared"]
+    for later in ("partner", "steps", "shared"):  # calls without have the hashes that they had
+        if not asked[later]:
+            del asked[later]
     return NumberedCall(index, wave, call, sha256_hex(asked, 16), parent_holder)
 
 
@@ -229,6 +227,7 @@ def method_request(sample: Sample, item: NumberedCall, *, per_request_seed: bool
         continuation=call.continuation,
         stop=call.stop,
         choices=call.choices,
+        steps=call.steps,
         partner=call.partner,
     )
 
@@ -301,7 +300,7 @@ def engine_settings(session: Session, seed: int, partner: str | None = None) -> 
     # The payload reads its options from the session's engine; a partner has none of them.
     ours = PAYLOAD_OPTIONS if partner is None else ()
     return EngineSettings(
-        model_path=str(model_folder(engine.model.path)) if loads_model else engine.model.path,
+        model_path=str(weights_folder(engine.model)) if loads_model else engine.model.path,
         model_name=engine.model.name,
         dtype=engine.model.dtype,
         quantization=engine.model.quantization,

@@ -23,7 +23,7 @@ from isocost.sweep.models import (
     session_from_json,
     session_json,
 )
-from isocost.sweep.paths import model_folder
+from isocost.sweep.paths import hub_repository, is_hub_id, model_folder, weights_folder
 from isocost.sweep.spec import SweepSpec
 
 __all__ = [
@@ -38,6 +38,8 @@ __all__ = [
     "SweepSpec",
     "TaskSpec",
     "expand",
+    "hub_repository",
+    "is_hub_id",
     "load_sweep",
     "make_point",
     "model_folder",
@@ -47,4 +49,5 @@ __all__ = [
     "session_from_json",
     "session_json",
     "sweep_from_text",
+    "weights_folder",
 ]

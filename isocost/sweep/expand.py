@@ -51,7 +51,8 @@ def model_variants(entry: ModelEntry) -> tuple[ModelVariant, ...]:
     The model itself, or its variants, each named "model-variant".
     """
     base = {
-        key: getattr(entry, key) for key in ("path", "revision", "dtype", "quantization", "card")
+        key: getattr(entry, key)
+        for key in ("path", "revision", "dtype", "quantization", "card", "commit")
     }
     if not entry.variants:
         return (ModelVariant(name=entry.name, **base),)

@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from isocost.capabilities import capabilities_of
 from isocost.errors import IsocostError
+from isocost.hub import model_files
 from isocost.registry import did_you_mean
 from isocost.sweep.expand import engine_configs, model_variants, partner_config, partners_of
 from isocost.sweep.models import EngineConfig
-from isocost.sweep.paths import CACHE_PREFIX, model_folder
+from isocost.sweep.paths import CACHE_PREFIX, hub_repository, model_folder
 from isocost.sweep.source import Key
 from isocost.sweep.spec import SweepSpec
 
@@ -87,12 +89,30 @@ def _check_model(
         return 0
     place = _Place(path, settings)
     folder = _folder(spec, engine, place.path)
-    config = _config(spec, engine, folder, place.path)
+    files = _files(engine, folder)
+    config = _config(spec, engine, folder, files, place.path)
     _check_context(spec, engine, config, place)
-    return _check_cache(spec, engine, config, folder, memory_bytes, place)
+    return _check_cache(spec, engine, config, files, memory_bytes, place)
+
+
+def _files(engine: EngineConfig, folder: Path) -> dict[str, int]:
+    """The files of a model with their sizes; for one on the Hub those that will be fetched."""
+    repository = hub_repository(engine.model)
+    if repository is not None:
+        return model_files(repository.sizes())
+    return {item.name: item.stat().st_size for item in folder.iterdir() if item.is_file()}
+
+
+def _has(files: Iterable[str], *patterns: str) -> bool:
+    return any(fnmatch(name, pattern) for name in files for pattern in patterns)
 
 
 def _folder(spec: SweepSpec, engine: EngineConfig, key: Key) -> Path:
+    repository = hub_repository(engine.model)
+    if repository is not None:
+        if "config.json" in repository.sizes():
+            repository.fetch("config.json")
+        return repository.folder
     folder = model_folder(engine.model.path)
     if folder.is_dir():
         return folder
@@ -118,7 +138,9 @@ def _folder(spec: SweepSpec, engine: EngineConfig, key: Key) -> Path:
     )
 
 
-def _config(spec: SweepSpec, engine: EngineConfig, folder: Path, key: Key) -> Mapping[str, Any]:
+def _config(
+    spec: SweepSpec, engine: EngineConfig, folder: Path, files: Mapping[str, int], key: Key
+) -> Mapping[str, Any]:
     where = spec.source.where(*key)
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -140,20 +162,14 @@ def _config(spec: SweepSpec, engine: EngineConfig, folder: Path, key: Key) -> Ma
             where=where,
             remedy="Fetch the model again.",
         )
-    if (
-        engine.options.get("load_format") != "dummy"
-        and not any(folder.glob("*.safetensors"))
-        and not any(folder.glob("*.bin"))
-    ):
+    if engine.options.get("load_format") != "dummy" and not _has(files, "*.safetensors", "*.bin"):
         raise IsocostError(
             f"{folder} has no weights (*.safetensors)",
             where=where,
             remedy="Fetch the model again, or finish its conversion.",
         )
     given = engine.options.get("engine_args")
-    if not (isinstance(given, dict) and "tokenizer" in given) and not any(
-        any(folder.glob(name)) for name in _TOKENIZERS
-    ):
+    if not (isinstance(given, dict) and "tokenizer" in given) and not _has(files, *_TOKENIZERS):
         raise IsocostError(
             f"{folder} has no tokenizer ({', '.join(_TOKENIZERS)})",
             where=where,
@@ -201,7 +217,7 @@ def _check_cache(
     spec: SweepSpec,
     engine: EngineConfig,
     config: Mapping[str, Any],
-    folder: Path,
+    files: Mapping[str, int],
     memory_bytes: int | None,
     place: _Place,
 ) -> int:
@@ -224,7 +240,7 @@ def _check_cache(
                 where=where,
                 remedy=f"Give at least {-(-needed // 2**20)} MiB, or lower max_model_len.",
             )
-    weights = sum(item.stat().st_size for item in folder.glob("*.safetensors"))
+    weights = sum(size for name, size in files.items() if name.endswith(".safetensors"))
     if memory_bytes is not None and engine.kv_cache_bytes + weights > memory_bytes:
         raise IsocostError(
             f"{engine.kv_cache_bytes:,} bytes of cache plus {weights:,} bytes of weights exceed "

@@ -7,6 +7,7 @@ defaults and lists (isocost.sweep.spec), nor the expansion (isocost.sweep.expand
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -45,6 +46,7 @@ PowerSourceName = Name
 """The registered name of a power source, or "auto"; also checked when a sweep is read."""
 
 _NESTED = ("model", "options")
+_QUESTIONS = ("{question}", "{stem}", "{prompt}")
 
 
 class Frozen(BaseModel):
@@ -56,8 +58,9 @@ class Frozen(BaseModel):
 class ModelVariant(Frozen):
     """One set of weights in one numeric form.
 
-    `path` is a local Hugging Face folder; "cache:NAME" names one in the project's model cache. For
-    an engine that loads no model, it is the server's name for the model, and `dtype` may be
+    `path` is a local Hugging Face folder; "cache:NAME" names one in the project's model cache. With
+    a `commit`, it is the id of a repository on the Hub, and `revision` what the sweep asked for.
+    For an engine that loads no model, it is the server's name for the model, and `dtype` may be
     unknown.
     """
 
@@ -67,6 +70,13 @@ class ModelVariant(Frozen):
     dtype: Dtype | None
     quantization: str | None
     card: str | None
+    commit: str | None = Field(exclude_if=lambda value: value is None)
+    """Not written for a model that has none, so that its ids and files are as before."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, value: Any) -> Any:
+        return {"commit": None, **value} if isinstance(value, dict) else value
 
 
 class EngineConfig(Frozen):
@@ -114,8 +124,9 @@ class WithPartners(Frozen):
 class PromptSpec(Frozen):
     """A prompt: how a question is asked.
 
-    `template` contains the marker {question} exactly where the problem's text goes; every other
-    brace is literal.
+    `template` contains the marker {question} exactly where the problem's text goes, or another
+    marker that includes it: {stem} without the choices, {prompt} of a ready-made task.
+    It may name further fields of its tasks; every other brace is literal.
     """
 
     name: Name
@@ -125,8 +136,8 @@ class PromptSpec(Frozen):
     @field_validator("template")
     @classmethod
     def _asks_the_question(cls, value: str) -> str:
-        if "{question}" not in value:
-            raise ValueError("a template must contain {question}")
+        if not any(marker in value for marker in _QUESTIONS):
+            raise ValueError("a template must contain {question} (or {stem}, or {prompt})")
         return value
 
 
@@ -253,7 +264,7 @@ def engine_settings_of(engine: dict[str, Any], *roles: Role) -> dict[str, Any]:
     whole = kept(engine, "")
     return {
         key: kept(value, f"{key}.") if key in _NESTED else value for key, value in whole.items()
-    }
+    } | {"model": _as_resolved(kept(whole["model"], "model."))}
 
 
 def partner_settings_of(partners: dict[str, Any], *roles: Role) -> dict[str, Any]:
@@ -272,7 +283,27 @@ def point_id_of(fields: dict[str, Any]) -> str:
     model = engine_settings_of(
         {"engine": fields["engine"]["engine"], "model": fields["model"]}, Role.IDENTITY
     )["model"]
-    return _hashed({**fields, "engine": engine, "model": model})
+    task = {**fields["task"], "config": _as_resolved(fields["task"]["config"])}
+    return _hashed({**fields, "engine": engine, "model": model, "task": task})
+
+
+def _as_resolved(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings without the revision that was asked for, if they have the commit that it meant.
+
+    The commit says what was measured; a branch moves, and two names may mean one commit. A card
+    that was counted from the commit's own configuration follows from it, too.
+    """
+    if settings.get("commit") is None:
+        return settings
+    left_out = {"revision"}
+    if str(settings.get("card") or "").startswith(counted_card_name(settings)):
+        left_out.add("card")
+    return {key: value for key, value in settings.items() if key not in left_out}
+
+
+def counted_card_name(model: Mapping[str, Any]) -> str:
+    """How the name of a card begins that is counted from a model's configuration on the Hub."""
+    return f"{model.get('path')}@{str(model.get('commit'))[:12]}"
 
 
 def _hashed(fields: dict[str, Any]) -> str:

@@ -1,13 +1,18 @@
-"""Model folders.
+"""Where a model is.
 
-Lives here: the meaning of "cache:NAME". Not here: how a model gets there (the demo's conversion),
-nor how it is checked (isocost.sweep.limits).
+Lives here: the meaning of "cache:NAME", and which paths are ids on the Hub. Not here: how a model
+gets there (``isocost.engines.prepare``, ``isocost.hub``), nor how it is checked
+(isocost.sweep.limits).
 """
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+
+from isocost.hub import Repository, repository_at
+from isocost.sweep.models import ModelVariant
 
 CACHE_PREFIX = "cache:"
 CACHE_VARIABLE = "ISOCOST_CACHE"
@@ -28,6 +33,31 @@ def cache_root() -> Path:
         if (checkout / "pyproject.toml").is_file()
         else Path.home() / ".cache" / "isocost"
     )
+
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+def is_hub_id(path: str) -> bool:
+    """Whether a model's `path` is read as the id of a repository on the Hub, OWNER/NAME.
+
+    A folder of this name, relative to the working directory, comes first.
+    """
+    return _HUB_ID.fullmatch(path) is not None and not Path(path).is_dir()
+
+
+def hub_repository(model: ModelVariant) -> Repository | None:
+    """The repository of a model on the Hub, at its commit; None for a local folder."""
+    return None if model.commit is None else repository_at("model", model.path, model.commit)
+
+
+def weights_folder(model: ModelVariant) -> Path:
+    """The folder that a model is loaded from; for a model on the Hub in the Hub's cache.
+
+    It need not exist.
+    """
+    repository = hub_repository(model)
+    return model_folder(model.path) if repository is None else repository.folder
 
 
 def model_folder(path: str) -> Path:

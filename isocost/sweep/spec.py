@@ -101,12 +101,14 @@ class VariantEntry(Frozen):
     dtype: Dtype | None = None
     quantization: str | None = None
     card: str | None = None
+    commit: str | None = None
 
 
 class ModelEntry(Frozen):
-    """A model folder and the numeric forms in which it is measured.
+    """A model and the numeric forms in which it is measured.
 
-    With `variants`, only the variants are measured.
+    With `variants`, only the variants are measured. `commit` is not for the file: it is what the
+    revision of a model on the Hub is resolved to.
     """
 
     name: Name
@@ -115,6 +117,7 @@ class ModelEntry(Frozen):
     revision: str | None = None
     quantization: str | None = None
     card: str | None = None
+    commit: str | None = None
     variants: Annotated[tuple[VariantEntry, ...], BeforeValidator(_listed)] = ()
 
 
@@ -138,7 +141,7 @@ class EngineEntry(Frozen):
 
 
 class PartnerModelEntry(Frozen):
-    """The weights of a partner in one numeric form."""
+    """The weights of a partner in one numeric form; `commit` as for a model of the sweep."""
 
     name: Name
     path: Annotated[str, Field(min_length=1)]
@@ -146,6 +149,7 @@ class PartnerModelEntry(Frozen):
     revision: str | None = None
     quantization: str | None = None
     card: str | None = None
+    commit: str | None = None
 
 
 class PartnerEngineEntry(Frozen):

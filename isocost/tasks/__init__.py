@@ -13,9 +13,9 @@ from isocost.tasks.grading import (
     reference_fault,
     same_answer,
 )
-from isocost.tasks.load import check_task, load_problems
+from isocost.tasks.load import check_task, load_problems, resolved_config
 from isocost.tasks.model import Grade, Problem, TaskMistake, make_problem
-from isocost.tasks.prompts import prompt_hash, render_messages
+from isocost.tasks.prompts import missing_field, names_field, prompt_hash, render_messages
 from isocost.tasks.registry import source_names, verifier_names
 
 __all__ = [
@@ -29,9 +29,12 @@ __all__ = [
     "grade_text",
     "load_problems",
     "make_problem",
+    "missing_field",
+    "names_field",
     "prompt_hash",
     "reference_fault",
     "render_messages",
+    "resolved_config",
     "same_answer",
     "source_names",
     "verifier_names",

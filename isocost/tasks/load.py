@@ -43,6 +43,23 @@ def check_task(task: TaskLike) -> None:
     source_of(task.source).check(_of_source(task)[0])
 
 
+def resolved_config(task: TaskLike) -> dict[str, Any]:
+    """A task's settings, with what its data set's name means now.
+
+    They are unchanged for a source whose data cannot change under its name, and for settings that
+    are resolved already.
+
+    Raises:
+        TaskMistake: an unknown source, or a data set or revision that it cannot find.
+    """
+    resolve = getattr(source_of(task.source), "resolve", None)
+    if resolve is None:
+        return task.config
+    own, thoughts = _of_source(task)
+    found: dict[str, Any] = resolve(own)
+    return found if thoughts is None else {**found, "thoughts": thoughts}
+
+
 def _of_source(task: TaskLike) -> tuple[TaskLike, Any]:
     """The task as its source sees it, and its setting `config.thoughts`, common to all sources.
 
@@ -74,7 +91,7 @@ def load_problems(task: TaskLike) -> tuple[Problem, ...]:
         TaskMistake: as `check_task`; also if the source has fewer distinct problems than requested,
             or a reference answer that the verifier cannot use.
     """
-    return _load(canonical_json(_stated(task)))
+    return _load(canonical_json({**_stated(task), "config": resolved_config(task)}))
 
 
 @lru_cache(maxsize=64)
@@ -93,6 +110,7 @@ def _load(text: str) -> tuple[Problem, ...]:
             raise TaskMistake(
                 f"task {task.name}: the reference answer of problem {index} does not suit verifier"
                 f" {task.verifier}: {fault}",
+                where=str(problem.metadata.get("row", "")),
                 remedy="Choose a verifier that suits the answers.",
                 key=("verifier",),
             )

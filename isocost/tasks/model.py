@@ -57,15 +57,15 @@ class Problem:
     """One problem of a task.
 
     Attributes:
-        problem_id: task name and 12 hexadecimal digits over question, reference and verifier, and
-            the context where there is one.
+        problem_id: task name and 12 hexadecimal digits over question, reference and verifier.
         task: name of the task.
-        question: what the model is asked, without the prompt's framing.
+        question: what the model is asked, without the prompt's framing; with its lettered choices
+            if there are any.
         reference: the correct answer (or the tests, for code) as the verifier reads it.
         verifier: registered name of the verifier.
         cluster_id: problems that share a passage or template share it; None if each is independent.
         metadata: where the problem came from; JSON values only.
-        context: text that the question is about, the same for several problems; None for none.
+        fields: what else a prompt's template may name, by name; see `DERIVED_FIELDS`.
     """
 
     problem_id: str
@@ -75,7 +75,12 @@ class Problem:
     verifier: str
     cluster_id: str | None
     metadata: Mapping[str, Any] = field(hash=False)
-    context: str | None = None
+    fields: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def context(self) -> str | None:
+        """Text that the question is about, the same for several problems; None for none."""
+        return self.fields.get("context")
 
     @property
     def context_id(self) -> str | None:
@@ -83,6 +88,14 @@ class Problem:
         if self.context is None:
             return None
         return f"{self.task}-context-{sha256_hex(self.context, 12)}"
+
+
+DERIVED_FIELDS = ("stem", "choices", "prompt", "cluster", "tests")
+"""Fields that add nothing to a problem's identity.
+
+The question contains the stem and the choices, the reference the tests, and a prompt is made of the
+question by a convention that is part of the task. Every other field is part of the problem's id.
+"""
 
 
 def make_problem(
@@ -93,21 +106,26 @@ def make_problem(
     *,
     cluster_id: str | None = None,
     metadata: Mapping[str, Any] | None = None,
-    context: str | None = None,
+    fields: Mapping[str, str] | None = None,
 ) -> Problem:
     """Build a problem and its id."""
-    asked = {"question": question, "reference": reference, "verifier": verifier}
-    if context is not None:
-        asked["context"] = context
+    content: dict[str, Any] = {
+        "question": question,
+        "reference": reference,
+        "verifier": verifier,
+    }
+    fields = dict(fields or {})
+    if own := {name: text for name, text in fields.items() if name not in DERIVED_FIELDS}:
+        content["fields"] = own
     return Problem(
-        f"{task}-{sha256_hex(asked, 12)}",
+        f"{task}-{sha256_hex(content, 12)}",
         task,
         question,
         reference,
         verifier,
         cluster_id,
         dict(metadata or {}),
-        context,
+        fields,
     )
 
 
@@ -145,7 +163,11 @@ class Verdict:
 
 
 class TaskSource(Protocol):
-    """A source of problems. Registered by its `name`; one file in sources/ each."""
+    """A source of problems. Registered by its `name`; one file in sources/ each.
+
+    A source whose data can change under the same name also has `resolve(task)`: the task's `config`
+    with what the name means now, such as `commit`; `config` with a `commit` is final.
+    """
 
     name: str
 

@@ -17,7 +17,8 @@ from isocost.tasks.number_words import find_words, value_of_words
 from isocost.tasks.numbers import NUMBER, spell, tidy, value_in, value_of
 
 DOLLARS = re.compile(
-    r"\$\$([^$]{1,1000})\$\$|\$([^$\n]{1,1000})\$|\\\((.{1,1000}?)\\\)|\\\[(.{1,1000}?)\\\]",
+    r"(?<!\\)\$\$((?:[^$\\]|\\[\s\S]){1,1000})\$\$|(?<!\\)\$((?:[^$\n\\]|\\[^\n]){1,1000})\$|"
+    r"\\\((.{1,1000}?)\\\)|\\\[(.{1,1000}?)\\\]",
     re.DOTALL,
 )
 _NOISE = " \t\r\n*_`\"'“”.:;,!?$"

@@ -38,6 +38,7 @@ REPO = Path(__file__).resolve().parents[2]
 PAGES = [REPO / "README.md", *sorted((REPO / "docs" / "guides").glob("*.md"))]
 _FENCE = re.compile(r"^```([a-z]*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _OURS = (".venv/bin/isocost", ".venv/bin/python -m isocost")
+_SERVERS = ("isocost.engines.serve", "isocost meter")
 SWEEP = """
 sweep: guides
 models: {name: adder, path: adder, card: smollm2-135m-instruct}
@@ -89,7 +90,7 @@ def commands() -> list[tuple[Block, str]]:
     return [
         (block, line)
         for block, line in lines
-        if line.startswith(_OURS) and "isocost.engines.serve" not in line
+        if line.startswith(_OURS) and not any(server in line for server in _SERVERS)
     ]
 
 

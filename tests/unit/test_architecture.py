@@ -36,14 +36,14 @@ GROUND = {
     "units",
 }
 FLOORS = (
-    {"methods"},
+    {"methods", "hub"},
     {"sweep", "tasks", "telemetry", "bank", "strategies", "frontier", "curves", "items", "gates"},
     {"engines"},
     {"meter"},
     {"importers", "payload"},
     {"tables", "intake"},
     {"publish"},
-    {"build", "generate", "doctor"},
+    {"build", "generate", "doctor", "meter_command"},
     {"api", "cli"},
     {"__main__"},
 )

@@ -250,7 +250,7 @@ REST = {
     "import": ["counts", "c.jsonl"],
 }
 MAKES = {"plan", "import"}
-ASKS_NOTHING = {"doctor"}  # looks at the machine, not at a data root
+ASKS_NOTHING = {"doctor", "tasks"}  # look at the machine and the hub, not at a data root
 
 
 @pytest.mark.parametrize(

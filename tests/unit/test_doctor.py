@@ -18,7 +18,7 @@ def test_every_lack_has_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     finally:
         monkeypatch.undo()
         walls.missing.cache_clear()
-    assert len(found) == 7 and found["Python"].is_there
+    assert len(found) == 9 and found["Python"].is_there
     code = found["running model-written code"]
     assert (
         not code.is_there

@@ -42,19 +42,23 @@ class Scorer(BaseModel):
     needs: ClassVar[tuple[str, ...]] = ()
 
     def scores(
-        self, asked: Asked, texts: Sequence[tuple[str, str]], replies: Sequence[Reply]
+        self, asked: Asked, solutions: Sequence[tuple[str, ...]], replies: Sequence[Reply]
     ) -> Scores:
         """Score steps that were generated at the same time, each from 0 (bad) to 1 (good).
 
         Args:
             asked: the question.
-            texts: of each step, the solution up to and with it, and the step alone.
+            solutions: of each step, all steps up to and with it, with what separates them.
             replies: the call that generated each step.
 
         Raises:
             ValueError: the engine does not report what it takes.
         """
         raise NotImplementedError
+
+    def partners(self) -> Mapping[str, tuple[str, ...]]:
+        """The partners that it calls; see `Method.partners`."""
+        return {}
 
 
 SCORERS: Registry[type[Scorer]] = Registry("scorer", "isocost.methods.scorers")

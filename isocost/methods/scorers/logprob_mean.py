@@ -24,7 +24,7 @@ class LogprobMean(Scorer):
     def scores(
         self,
         asked: Asked,  # noqa: ARG002 - see `Scorer`
-        texts: Sequence[tuple[str, str]],  # noqa: ARG002
+        solutions: Sequence[tuple[str, ...]],  # noqa: ARG002
         replies: Sequence[Reply],
     ) -> Scores:
         """See `Scorer`."""

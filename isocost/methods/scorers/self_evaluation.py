@@ -41,17 +41,17 @@ class SelfEvaluation(Scorer):
     """The answer that says that it is wrong."""
 
     def scores(
-        self, asked: Asked, texts: Sequence[tuple[str, str]], replies: Sequence[Reply]
+        self, asked: Asked, solutions: Sequence[tuple[str, ...]], replies: Sequence[Reply]
     ) -> Scores:
         """See `Scorer`."""
         verdicts = yield [
             Call(
-                (user(self._filled(asked.question, solution, step)),),
+                (user(self._filled(asked.question, "".join(steps), reply.text)),),
                 role="score",
                 parent=reply.index,
                 choices=(self.yes, self.no),
             )
-            for (solution, step), reply in zip(texts, replies, strict=True)
+            for steps, reply in zip(solutions, replies, strict=True)
         ]
         return [_score(verdict) for verdict in verdicts]
 

@@ -483,7 +483,11 @@ POINTS = Table(
         Column("n_problems", "int32", "Problems asked.", unit="problems"),
         columns.MODEL_VARIANT,
         Column("model_path", "string", "Path of the weights, as given in the sweep."),
-        Column("model_revision", "string", "Revision of the weights."),
+        Column(
+            "model_revision",
+            "string",
+            "Revision of the weights: the commit of a model on the Hub, otherwise as given.",
+        ),
         Column(
             "model_card",
             "string",

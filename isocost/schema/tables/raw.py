@@ -206,6 +206,12 @@ GENERATIONS = Table(
             "choice was restricted to them; NULL for other calls.",
             unit="nats",
         ),
+        Column(
+            "step_scores",
+            "list[float64]",
+            "Score of each step of a solution that the call had to score, from 0 to 1; NULL for "
+            "other calls.",
+        ),
         Column("arrival_unix_s", "float64", "When the request was made, wall clock.", unit="s"),
         Column(
             "queued_s", "float64", "When the engine accepted the request" + _MONOTONIC, unit="s"

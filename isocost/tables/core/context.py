@@ -87,7 +87,7 @@ def _point(item: PlannedPoint, session_id: str, counts: tuple[int, int]) -> dict
         "n_problems": point.task.n_problems,
         "model_variant": point.model.name,
         "model_path": point.model.path,
-        "model_revision": point.model.revision,
+        "model_revision": point.model.commit or point.model.revision,
         "model_card": point.model.card,
         "dtype": point.model.dtype,
         "quantization": point.model.quantization,

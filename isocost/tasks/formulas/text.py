@@ -50,6 +50,8 @@ _DROPPED = re.compile(
     r"\\(?:left|right|bigl|bigr|Bigl|Bigr|big|Big|bigg|Bigg|biggl|biggr|displaystyle|textstyle|limits|nolimits|mathstrut|boldsymbol|bm|mathbf|"
     r"mathit|mathsf|mathcal|vec|hat|rm|bf|it)(?![A-Za-z])\.?"
 )
+_THOUSANDS = re.compile(r"(?<=\d),\\! ?(?=\d{3}(?!\d))")
+"""How the MATH data set sets a comma between thousands: 10,\\!080."""
 _SPACE = re.compile(
     r"(?<!\\)\\(?:[,;:!]|quad|qquad|thinspace|space|enspace|hspace\{[^}]*\})(?![A-Za-z])|(?<!\\)\\"
     r" |~|[\u00a0\u2002-\u200a\u202f]"
@@ -125,6 +127,7 @@ def surface(text: str) -> str:
     if not text.isascii():
         text = _unicode(text)
     text = text.replace("{,}", ",").replace("{.}", ".").replace("\\\n", "\\\\ ")
+    text = _THOUSANDS.sub(",", text)
     text = _SPACE.sub(THIN, text)
     if r"{\rm" in text or r"{\bf" in text or r"{\it" in text:
         text = _OLD_FONT.sub(r"\\text{\1}", text)

@@ -67,7 +67,7 @@ class Inline:
                 task.verifier,
                 cluster_id=cluster,
                 metadata=origin,
-                context=None if row.get("context") is None else str(row["context"]),
+                fields={"context": str(row["context"])} if "context" in row else None,
             )
             problems.setdefault(problem.problem_id, problem)
         if len(problems) < task.n_problems:

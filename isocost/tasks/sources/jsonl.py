@@ -129,6 +129,6 @@ class JsonLines:
             values["reference"],
             task.verifier,
             cluster_id=values.get("cluster"),
-            context=values.get("context"),
+            fields={"context": values["context"]} if "context" in values else None,
             metadata={"source": self.name, "file": Path(task.dataset).name, "line": number},
         )

@@ -26,7 +26,10 @@ _ENDS = re.compile(
     r" total|per|if|not)\b|\s\(|\n",
     re.IGNORECASE,
 )
-_SPAN = r"(?:\$\$[^$]{1,1000}\$\$|\$[^$\n]{1,1000}\$|\\\(.{1,1000}?\\\)|\\\[.{1,1000}?\\\])"
+_SPAN = (
+    r"(?:(?<!\\)\$\$(?:[^$\\]|\\[\s\S]){1,1000}\$\$|(?<!\\)\$(?:[^$\n\\]|\\[^\n]){1,1000}\$"
+    r"|\\\(.{1,1000}?\\\)|\\\[.{1,1000}?\\\])"
+)
 _JOINED = re.compile(rf"{_SPAN}(?:(?:,?\s*(?:and|or)\s+|\s*[,;]\s*){_SPAN})+", re.DOTALL)
 _FEW_WORDS = re.compile(r"[*_\"'`(]*[^\W\d_][^\d\n=\\^]{0,39}", re.DOTALL)
 """A reply of one or a few words, without a marker: "Yes.", "Tuesday", "no solution"."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from pathlib import Path
@@ -139,29 +140,34 @@ FAILURES = {
         "ask(base_url=asked['base_url'].replace('/samples/', '/samples/x'))",
         "HTTP Error 404",
     ),
-    "hangs before it asks": ("time.sleep(60)", "did not end within 2 s"),
+    "hangs before it asks": ("time.sleep(60)", "did not end within 6 s"),
     "prints without end": ("ask()\nwhile True: print('x' * 99999)", "printed more than"),
 }
 
 
-@pytest.mark.parametrize("name", FAILURES)
-def test_a_client_that_fails_loses_its_own_sample_and_says_why(lab, name):
-    text, what = FAILURES[name]
-    good = "print(ask()[0])"
-    split = f"if asked['problem']['sample_index'] == 1:\n    {text.replace(chr(10), chr(10) + '    ')}\nelse:\n    {good}\n"
-    found = lab.run(command=lab.client(split), samples=3, time_limit_s=2)
-    assert (found.generated, found.errors, found.missing) == (2, 1, 1)
-    assert what in found.first_error
-    bad = lab.answers().filter(pl.col("finish_reason") == "error")
-    assert bad["sample_index"].to_list() == [1] and what in bad["error"].item().splitlines()[0]
-    assert any(what in line for line in lab.said)
-    # What is banked stays, and the sample is made by the next run.
+def test_a_client_that_fails_loses_its_own_sample_and_says_why(lab):
+    texts = list(FAILURES.values())
+    good = "print(ask()[0])\n"
+    cases = "".join(
+        f"if number == {number}:\n{textwrap.indent(text, '    ')}\n    sys.exit(0)\n"
+        for number, (text, _) in enumerate(texts)
+    )
+    client = lab.client(f"number = asked['problem']['sample_index']\n{cases}{good}")
+    given = {"command": client, "samples": len(texts) + 3, "time_limit_s": 6}
+    found = lab.run(**given, options={"clients": 4})
+    assert (found.generated, found.errors, found.missing) == (3, len(texts), len(texts))
+    bad = lab.answers().filter(pl.col("finish_reason") == "error").sort("sample_index")
+    assert bad["sample_index"].to_list() == list(range(len(texts)))
+    for error, (_, what) in zip(bad["error"], texts, strict=True):
+        assert what in error.splitlines()[0]
+        assert any(what in line for line in lab.said)
+    assert alive(str(lab.folder)) == []
+    # What is banked stays, and the samples that failed are made by the next run.
     before = lab.calls()
     lab.client(good)
-    again = lab.run(command=lab.client(good), samples=3, time_limit_s=2)
-    assert (again.generated, again.missing) == (1, 0)
+    again = lab.run(**given, options={"clients": 4})
+    assert (again.generated, again.missing) == (len(texts), 0)
     assert lab.calls().filter(pl.col("attempt") == 1).equals(before)
-    assert alive(str(lab.folder)) == []
 
 
 LIMITS = {
@@ -235,7 +241,7 @@ print(ask()[0])
 """
     begun = time.monotonic()
     assert lab.run(command=lab.client(text), samples=2).missing == 0
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - begun < 60
     assert alive(str(lab.folder)) == []
 
 
@@ -268,7 +274,7 @@ def test_killed_in_the_middle_nothing_is_lost_and_nothing_is_there_twice(lab):
     file = lab.folder / "session.json"
     file.write_bytes(session_json(session))
     words = [sys.executable, "-c", GENERATE, str(file), str(lab.lake)]
-    for pause in (0.0, 0.1, 0.2):
+    for pause in (0.0, 0.1):
         before = len(list(lab.lake.rglob("part-*")))
         process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
         while len(list(lab.lake.rglob("part-*"))) == before and process.poll() is None:

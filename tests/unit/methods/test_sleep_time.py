@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from play import asked, made, play
 
+from isocost.errors import IsocostError
 from isocost.methods import Call
 from isocost.payload.work import numbered
 from isocost.tasks import load_problems
@@ -35,7 +37,7 @@ def test_without_context_and_sharing_nothing_has_another_id():
 
 def test_a_context_is_part_of_a_problem_and_shared_by_equal_texts():
     one, two, other = (
-        make_problem("t", question, "2", "numeric", context=context)
+        make_problem("t", question, "2", "numeric", fields={"context": context})
         for question, context in (("a", "x"), ("b", "x"), ("a", "y"))
     )
     assert one.context_id == two.context_id != other.context_id
@@ -45,15 +47,16 @@ def test_a_context_is_part_of_a_problem_and_shared_by_equal_texts():
 
 
 class Prompt:
-    name, system, template = "p", None, "{context} {x} Q: {question}"
+    name, system, template = "p", None, "{context} Q: {question}"
 
 
 def test_a_prompt_shows_the_context_where_it_says_so():
-    problem = make_problem("t", "{context}?", "2", "numeric", context="{question}")
+    fields = {"context": "{question}"}
+    problem = make_problem("t", "{context}?", "2", "numeric", fields=fields)
     [message] = render_messages(Prompt, problem)
-    assert message["content"] == "{question} {x} Q: {context}?"
-    [message] = render_messages(Prompt, make_problem("t", "q", "2", "numeric"))
-    assert message["content"] == "{context} {x} Q: q"
+    assert message["content"] == "{question} Q: {context}?"
+    with pytest.raises(IsocostError, match="names {context}"):
+        render_messages(Prompt, make_problem("t", "q", "2", "numeric"))
 
 
 class Task:

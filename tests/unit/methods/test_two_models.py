@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from play import asked, made, play
+from trees import TreeModel, random_tree
 
 from isocost.errors import IsocostError
 from isocost.stopping import escalating_threshold, is_kept
@@ -222,3 +223,63 @@ def test_what_is_needed_of_both_engines():
     assert method.partners() == {"big": ("continues_tokens", "scores_choices")}
     with pytest.raises(ValueError, match="probabilities of the choices of call 1 are unknown"):
         play(method, lambda call: reply("a") | {"stop_text": None})
+
+
+def rewarded(rewards):
+    """Steps of a random tree, scored by another model: a reward for each step of a solution."""
+    model = TreeModel(random_tree(3, depth=3, branches=3, early=0.0))
+
+    def play_both(call):
+        if call.partner is None:
+            return model(call)
+        return {"text": "", "step_scores": tuple(rewards(call.steps))}
+
+    return play_both
+
+
+@pytest.mark.parametrize("name", ["beam_search", "rebase", "particle_filtering"])
+def test_a_process_reward_model_scores_each_step_after_the_ones_before_it(name):
+    given = {"beam_search": {"width": 2, "expansions": 2}, "rebase": {}, "particle_filtering": {}}
+    scorer = {"name": "process_reward", "model": "prm"}
+    method = made(name, scorer=scorer, depth=3, **given[name])
+    assert method.partners() == {"prm": ("scores_steps",)}
+    assert method.required() == ("continues_tokens",)
+    found = play(method, rewarded(lambda steps: [0.5] * len(steps)))
+    made_steps = {reply.index: reply for reply in found.replies}
+    scored = [call for call in found.calls if call.role == "score"]
+    assert len(scored) == sum(call.role == "step" for call in found.calls) > 0
+    for call in scored:
+        assert call.partner == "prm" and call.messages == (
+            {"role": "user", "content": asked().question},
+        )
+        assert call.steps[-1] == made_steps[call.parent].text
+        assert all(step == step.strip() for step in call.steps)
+    assert {len(call.steps) for call in scored} == {1, 2, 3}
+
+
+def test_the_best_path_is_that_of_the_reward_model_and_its_last_score_counts():
+    """The likelihood of the steps says nothing; the reward is the number of a step's word."""
+    found = play(
+        made("beam_search", width=1, expansions=3, depth=3, scorer="process_reward"),
+        rewarded(lambda steps: [float(step[1:]) / 1000 for step in steps]),
+    )
+    chosen = found.answers[-1].text.split("\n\n")
+    for depth, step in enumerate(chosen):
+        others = [
+            call.steps[depth]
+            for call in found.calls
+            if call.partner and len(call.steps) == depth + 1
+            and list(call.steps[:depth]) == chosen[:depth]
+        ]  # fmt: skip
+        assert step == max(others, key=lambda word: int(word[1:]))
+
+
+def test_an_engine_that_reports_no_step_scores_fails_the_sample():
+    model = rewarded(lambda steps: [])
+    with pytest.raises(ValueError, match="step scores of call 16 are unknown"):
+        play(made("beam_search", scorer="process_reward"), model)
+
+
+def test_a_search_without_a_reward_model_calls_no_partner():
+    assert made("beam_search").partners() == {}
+    assert made("beam_search", scorer="self_evaluation").partners() == {}

@@ -318,3 +318,60 @@ def test_a_partner_that_crashes_while_it_starts_fails_the_run(tmp_path, monkeypa
         with pytest.raises(RunFailed, match="ended while it started") as caught:
             ran(session, tmp_path / "lake")
     assert caught.value.where == "partners.large"
+
+
+def test_scores_of_a_reward_model_are_banked_and_not_asked_again(engines, lake, monkeypatch):
+    def scored(request):
+        values = [0.1 + 0.2 * n for n, _ in enumerate(request.steps)]
+        return completion(request, "", token_ids=[], output_tokens=0, step_scores=values)
+
+    can = replace(ScriptedEngine.capabilities, scores_steps=True)
+    monkeypatch.setattr(ScriptedEngine, "capabilities", can)
+    monkeypatch.setattr(Large, "reply", staticmethod(scored))
+    monkeypatch.setattr(ScriptedEngine, "reply", staticmethod(lambda request: "a step"))
+    given = {"scorer": {"name": "process_reward", "model": "large"}, "width": 1, "expansions": 2}
+    parameters = METHODS.get("beam_search").model_validate(given).model_dump(mode="json")
+    session = sessions.session(
+        "openai", method=MethodSpec(name="beam_search", parameters=parameters), problems=2,
+        samples=1, prompts=("direct",),
+        partners={"large": sessions.partner(sessions.session("openai"))},
+    )  # fmt: skip
+    assert ran(session, lake).missing == 0
+    calls = read_raw(lake, "raw_generations")
+    assert faults(calls, "raw_generations") == []
+    scores = calls.filter(partner="large")
+    assert scores["step_scores"].to_list() == [[0.1]] * 4
+    assert scores["output_tokens"].to_list() == [0] * 4
+    assert calls.filter(pl.col("partner").is_null())["step_scores"].null_count() == 4
+    asked = {r.request_id: r.request_hash for r in (*ScriptedEngine.asked, *Large.asked)}
+
+    half = lake.parent / "half"
+    monkeypatch.setattr(Large, "breaks_after", 0)
+    Large.asked.clear()
+    assert ran(session, half).errors == 2
+    monkeypatch.setattr(Large, "breaks_after", None)
+    ScriptedEngine.asked.clear()
+    Large.asked.clear()
+    assert ran(session, half).missing == 0 and ScriptedEngine.asked == []
+    again = read_raw(half, "raw_generations").filter(pl.col("finish_reason") != "error")
+    assert dict(again.select("call_id", "request_hash").iter_rows()) == asked
+
+
+@pytest.mark.slow
+def test_a_session_of_two_engines_is_replayed_by_two(engines, tmp_path, monkeypatch):
+    recorded, lake = tmp_path / "recorded", tmp_path / "lake"
+    assert ran(cascade_session(prompts=("direct",)), recorded).missing == 0
+    monkeypatch.setattr(payload, "PartnerEngine", PartnerEngine)  # a process of its own
+    options = {"bank": str(recorded), "speed": 0}
+    like = sessions.session("replay", options=options)
+    again = sessions.session(
+        "replay", method=CASCADE, options=options, prompts=("direct",),
+        partners={"large": sessions.partner(like, "replay", options=options)},
+    )  # fmt: skip
+    assert ran(again, lake).missing == 0
+    kept = ("problem_id", "sample_index", "call_index", "partner", "output_text", "logprob_sum")
+    first, second = (
+        read_raw(folder, "raw_generations").select(kept).sort(kept[:3])
+        for folder in (recorded, lake)
+    )
+    assert first.equals(second) and set(first["partner"]) == {None, "large"}

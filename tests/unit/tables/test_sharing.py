@@ -21,8 +21,10 @@ COUNTS = ("prompt_tokens", "cached_tokens", "output_tokens")
 @example(many=5, counts=(2, 1, 0), is_counted=True)
 def test_the_parts_of_a_call_are_whole_and_add_up_to_it(many, counts, is_counted):
     cached, uncached, output = counts
-    problems = [make_problem("t", f"q{n}", "1", "numeric", context="c") for n in range(many)]
-    other = make_problem("t", "alone", "1", "numeric", context="d")
+    problems = [
+        make_problem("t", f"q{n}", "1", "numeric", fields={"context": "c"}) for n in range(many)
+    ]
+    other = make_problem("t", "alone", "1", "numeric", fields={"context": "d"})
     questions = questions_of({"pt": [*problems, other]})
     call = {
         "point_id": "pt", "sample_id": "s", "shared_id": "s", "problem_id": "context",

@@ -1,0 +1,198 @@
+"""``isocost meter``: a sweep with clients, or a client of one's own, without Dagster.
+
+Lives here: the command's arguments, the summary that it prints, and the file of calls. Not here:
+the meter (``isocost.meter``), the payload, which generates sweeps in processes of its own. What is
+slow to import is imported where it is used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isocost.errors import IsocostError
+
+if TYPE_CHECKING:
+    from isocost.meter.order import MeteredCall
+
+_BAD = ("error", "abort")
+_MOST_CALLS, _MOST_TOKENS = 10**9, 10**12
+_EXAMPLE = "E.g. `isocost meter --base-url http://127.0.0.1:8000/v1 -- python client.py`."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "what",
+        nargs="*",
+        metavar="SWEEP | -- COMMAND",
+        help="a sweep file to generate; with --base-url, a client to run (none: until Ctrl-C)",
+    )
+    parser.add_argument("--base-url", help="meter calls to this server, up to and including /v1")
+    parser.add_argument("--model", help="the model's name there (default: the only one it serves)")
+    parser.add_argument(
+        "--key-variable", metavar="NAME", help="environment variable with the server's key"
+    )
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: loopback only)"
+    )
+    parser.add_argument("--port", type=int, default=0, help="port to listen on (default: any)")
+    parser.add_argument("--calls", type=Path, metavar="FILE", help="Parquet file for the calls")
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Run `isocost meter`; return its exit code."""
+    if arguments.base_url is None:
+        given = [name for name in ("model", "key_variable", "calls") if getattr(arguments, name)]
+        if len(arguments.what) != 1 or given:
+            raise IsocostError(
+                f"--{given[0].replace('_', '-')} is for a server that is given with --base-url"
+                if given
+                else "one sweep file is needed, or a server with --base-url",
+                where="isocost meter",
+                remedy=_EXAMPLE,
+            )
+        return _sweep(arguments.data.resolve(), Path(arguments.what[0]))
+    return _client(arguments)
+
+
+def _sweep(root: Path, path: Path) -> int:
+    """Generate the sessions of a sweep, one after another; the worst exit code."""
+    from isocost.intake.plan import plan_sweep
+    from isocost.store import Store
+
+    store = Store(root)
+    worst = 0
+    for session_id in plan_sweep(store, path):
+        words = [sys.executable, "-m", "isocost.generate"]
+        words += ["--session", str(store.session_file(session_id)), "--lake", str(store.lake)]
+        worst = max(worst, subprocess.call(words))
+    if worst == 0:
+        print(f"everything is banked in {store.lake}; `isocost refresh` derives the tables")
+    return worst
+
+
+def _client(arguments: argparse.Namespace) -> int:
+    """Run a client, or wait for clients, and say what they called."""
+    from isocost.engines.openai_server import Server
+    from isocost.engines.protocol import Address
+    from isocost.meter.account import Limits
+    from isocost.meter.gateway import Gateway
+    from isocost.meter.order import metered_calls
+
+    server = Server(arguments.base_url, arguments.key_variable, timeout_s=30)
+    server.check_key()
+    served = server.models()
+    model = arguments.model or _only(served, server.url)
+    context = next((m.get("max_model_len") for m in served if m.get("id") == model), None)
+    address = Address(
+        url=server.url,
+        model=model,
+        key=server.key(),
+        context=context if type(context) is int else None,
+    )
+    with Gateway(address, host=arguments.host, port=arguments.port) as gateway:
+        account = gateway.accounts.open(Limits(_MOST_CALLS, _MOST_TOKENS))
+        base_url = gateway.address(account)
+        print(f"metering {model} at {base_url}", flush=True)
+        begun = time.monotonic()
+        code = _run(arguments.what, base_url, model, arguments.key_variable)
+        seconds = time.monotonic() - begun
+        exchanges = gateway.accounts.close(account)
+    calls = metered_calls(exchanges, logprobs_k=0, context=address.context)
+    print(summary(calls, len(exchanges), seconds))
+    for reason in dict.fromkeys(account.refused):
+        print(f"refused: {reason}")
+    if arguments.calls is not None:
+        _write(arguments.calls, calls)
+    return code
+
+
+def _only(served: Sequence[dict[str, Any]], where: str) -> str:
+    names = sorted(str(found.get("id")) for found in served)
+    if len(names) != 1:
+        what = f"serves {', '.join(names)[:500]}" if names else "does not list its models"
+        raise IsocostError(f"the server {what}", where=where, remedy="Name one with --model.")
+    return names[0]
+
+
+def _run(words: Sequence[str], base_url: str, model: str, key_variable: str | None) -> int:
+    """The client's exit code; without a client, wait for Ctrl-C."""
+    if not words:
+        try:
+            while True:
+                time.sleep(3600)
+        except KeyboardInterrupt:
+            return 0
+    from isocost.meter.clients import Question, environment
+
+    hidden = [key_variable] if key_variable else []
+    variables = environment(Question({}, base_url, model, {}), hidden)
+    try:
+        code = subprocess.call(words, env=variables)
+    except OSError as error:
+        raise IsocostError(
+            f"cannot be started: {error.strerror}", where=words[0], remedy="Correct the command."
+        ) from None
+    return code if code >= 0 else 128 - code
+
+
+def summary(calls: Sequence[MeteredCall], requests: int, seconds: float) -> str:
+    """What was called, in lines."""
+    good = [call.completion for call in calls if call.completion.finish_reason not in _BAD]
+    lines = [f"{requests} requests, {len(calls)} calls in {seconds:.1f} s"]
+    for name, what in (
+        ("prompt_tokens", "prompt tokens"),
+        ("cached_tokens", "of them cached"),
+        ("output_tokens", "generated tokens"),
+    ):
+        known = [value for found in good if (value := getattr(found, name)) is not None]
+        lacking = len(good) - len(known)
+        note = f" (unknown for {lacking} calls)" if lacking else ""
+        lines.append(f"  {what:<18}{sum(known):>10}{note}" if known else f"  {what:<18}   unknown")
+    lines.append(f"  {'follow-up calls':<18}{sum(c.parent is not None for c in calls):>10}")
+    failed = [call.completion for call in calls if call.completion.finish_reason in _BAD]
+    if failed:
+        lines.append(f"  {'failed calls':<18}{len(failed):>10}, the first: {failed[0].error}")
+    return "\n".join(lines)
+
+
+def _write(path: Path, calls: Sequence[MeteredCall]) -> None:
+    """A row per call, with the names and units of raw_generations."""
+    import polars as pl
+
+    from isocost import atomic
+    from isocost.meter.order import FOLLOW_UP
+    from isocost.schema.registry import table
+    from isocost.schema.types import polars_type
+
+    names = (
+        *("call_index", "wave", "role", "request_hash", "output_text", "finish_reason"),
+        *("error", "prompt_tokens", "cached_tokens", "output_tokens", "arrival_unix_s"),
+        *("queued_s", "scheduled_s", "first_token_s", "last_token_s"),
+    )
+    types = {c.name: polars_type(c) for c in table("raw_generations").columns if c.name in names}
+    schema = {name: types[name] for name in names} | {"parent_call_index": pl.Int32()}
+    rows = [
+        {
+            **{name: getattr(call.completion, name, None) for name in names},
+            "call_index": index,
+            "wave": call.wave,
+            "role": "solve" if call.parent is None else FOLLOW_UP,
+            "request_hash": call.asked.request_hash,
+            "output_text": call.completion.text,
+            "parent_call_index": call.parent,
+        }
+        for index, call in enumerate(calls)
+    ]
+    data = pl.DataFrame(rows, schema=schema)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic.replacing(path) as temporary:
+        data.write_parquet(temporary)
+    print(f"calls in {os.fspath(path)}")

@@ -1,0 +1,172 @@
+"""The rows of a data set of the Hub, for task sources.
+
+Lives here: from a data set's name and settings to its rows, with the hub's faults as mistakes of a
+task's keys. Not here: the hub itself (``isocost.hub``), what the rows mean
+(``isocost.tasks.columns`` and each source).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from isocost.errors import IsocostError
+from isocost.hashing import sha256_hex
+from isocost.hub import HubFault, Repository, repository_at, resolve
+from isocost.hub.rows import Row, columns_of, rows_of
+from isocost.hub.splits import data_files, matching
+from isocost.tasks.model import Problem, TaskLike, TaskMistake
+
+_KEYS: dict[str, tuple[str | int, ...]] = {
+    "repository": ("dataset",),
+    "revision": ("config", "revision"),
+    "subset": ("config", "subset"),
+    "split": ("config", "split"),
+    "files": ("config", "files"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of a data set.
+
+    Attributes:
+        dataset: id of the data set.
+        revision: the revision that was asked for.
+        commit: what it was resolved to; None before that.
+        subset: configuration of the data set.
+        split: split of the subset.
+        files: pattern of file names, instead of subset and split.
+    """
+
+    dataset: str
+    revision: str | None = None
+    commit: str | None = None
+    subset: str | None = None
+    split: str | None = None
+    files: str | None = None
+
+    def resolved(self) -> str:
+        """The commit that the revision means now.
+
+        Raises:
+            TaskMistake: there is no such data set or revision, or the hub cannot be asked.
+        """
+        return self._repository().commit
+
+    def columns(self) -> list[str]:
+        """The columns of its first file.
+
+        Raises:
+            TaskMistake: a file cannot be found or read.
+        """
+        with _mistakes():
+            repository = self._repository()
+            file = self._files(repository)[0]
+            return columns_of(repository.fetch(file), file)
+
+    def read(self, columns: list[str] | None = None) -> Iterator[tuple[str, Row]]:
+        """Its rows, each with its place: file and row.
+
+        Files are fetched one after the other, as they are needed.
+
+        Args:
+            columns: columns to read; all if None.
+
+        Raises:
+            TaskMistake: a file cannot be found or read.
+        """
+        with _mistakes():
+            repository = self._repository()
+            for file in self._files(repository):
+                for number, row in rows_of(repository.fetch(file), file, columns):
+                    yield f"{self.dataset} {file} row {number}", row
+
+    def _repository(self) -> Repository:
+        with _mistakes():
+            if self.commit is not None:
+                return repository_at("dataset", self.dataset, self.commit)
+            return resolve("dataset", self.dataset, self.revision)
+
+    def _files(self, repository: Repository) -> list[str]:
+        names = repository.sizes()
+        if self.files is not None:
+            return matching(self.dataset, names, self.files)
+        card = repository.card()
+        return data_files(self.dataset, names, card, subset=self.subset, split=self.split)
+
+    def __str__(self) -> str:
+        """As messages show it."""
+        parts = (self.files,) if self.files else (self.subset, self.split)
+        shown = ", ".join(part for part in parts if part)
+        return f"{self.dataset} ({shown})" if shown else self.dataset
+
+
+@contextmanager
+def _mistakes() -> Iterator[None]:
+    try:
+        yield
+    except HubFault as fault:
+        raise TaskMistake(
+            fault.what, where=fault.where, remedy=fault.remedy, key=_KEYS[fault.about]
+        ) from None
+    except TaskMistake:
+        raise
+    except IsocostError as error:  # the data set's card
+        raise TaskMistake(
+            error.what,
+            where=error.where,
+            remedy="Give the data set's files with a pattern under files.",
+            key=("dataset",),
+        ) from None
+
+
+def checked_texts(config: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Check that settings that are names are texts.
+
+    Raises:
+        TaskMistake: one is not.
+    """
+    for name in known:
+        value = config.get(name)
+        if value is not None and (not isinstance(value, str) or not value.strip()):
+            raise TaskMistake(f"{name} must be a text", remedy="Quote it.", key=("config", name))
+
+
+def check_shuffle(config: Mapping[str, Any]) -> None:
+    """Check the setting `shuffle`.
+
+    Raises:
+        TaskMistake: it is neither true nor false.
+    """
+    if not isinstance(config.get("shuffle", False), bool):
+        raise TaskMistake(
+            "must be true or false", remedy="Give true or false.", key=("config", "shuffle")
+        )
+
+
+def first_distinct(task: TaskLike, rows: Rows, problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """The first different problems.
+
+    In the data set's order; with `config.shuffle`, in an order drawn from the task's seed, for data
+    sets that are sorted by subject.
+
+    Raises:
+        TaskMistake: there are fewer than the task requests.
+    """
+    found: dict[str, Problem] = {}
+    is_shuffled = bool(task.config.get("shuffle"))
+    for problem in problems:
+        found.setdefault(problem.problem_id, problem)
+        if len(found) == task.n_problems and not is_shuffled:
+            return tuple(found.values())
+    if is_shuffled and len(found) >= task.n_problems:
+        order = sorted(found, key=lambda problem_id: sha256_hex([task.seed, problem_id]))
+        return tuple(found[problem_id] for problem_id in order[: task.n_problems])
+    raise TaskMistake(
+        f"{rows} holds {len(found)} different problems; {task.n_problems} are requested",
+        remedy=f"Ask for at most {len(found)}." if found else "Name another split.",
+        key=("n_problems",),
+    )

@@ -1,0 +1,1 @@
+"""Ready-made tasks, one module each, found by isocost.tasks.ready_made."""

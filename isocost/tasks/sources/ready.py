@@ -1,0 +1,82 @@
+"""Ready-made tasks by name: `dataset: gsm8k` is the data set, prompt and scoring of that name.
+
+Lives here: the settings of the source. `config` may have `revision`, and `shuffle` for an order of
+rows drawn from the task's seed. Not here: the tasks themselves (``isocost.tasks.ready``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from isocost.registry import did_you_mean
+from isocost.tasks.hub_rows import check_shuffle, checked_texts, first_distinct
+from isocost.tasks.model import Problem, TaskLike, TaskMistake
+from isocost.tasks.ready_made import READY, ReadyTask
+from isocost.tasks.registry import register_source
+
+_KEYS = ("revision", "shuffle")
+_RESOLVED = ("commit", "convention")
+
+
+@register_source
+class Ready:
+    """The source "ready"."""
+
+    name = "ready"
+
+    def resolve(self, task: TaskLike) -> dict[str, Any]:
+        """The settings with the commit of the data set and the version of the convention."""
+        ready = self._checked(task)
+        if task.config.get("commit"):
+            return dict(task.config)
+        commit = ready.rows(revision=task.config.get("revision")).resolved()
+        return {**task.config, "commit": commit, "convention": ready.convention}
+
+    def check(self, task: TaskLike) -> None:
+        """Check name, settings and verifier, and the first problem."""
+        ready = self._checked(task)
+        next(ready.problems(task, _rows(ready, task)), None)
+
+    def load(self, task: TaskLike) -> tuple[Problem, ...]:
+        """The first distinct problems in the data set's order, or in an order that is drawn."""
+        ready = self._checked(task)
+        rows = _rows(ready, task)
+        return first_distinct(task, rows, ready.problems(task, rows))
+
+    def _checked(self, task: TaskLike) -> ReadyTask:
+        found = READY.all()
+        if task.dataset not in found:
+            raise TaskMistake(
+                f"there is no ready-made task {task.dataset}",
+                remedy=f"{READY.remedy(task.dataset)} `isocost tasks` describes them.",
+                key=("dataset",),
+            )
+        ready = found[task.dataset]
+        for key in task.config:
+            if key not in (*_KEYS, *_RESOLVED):
+                raise TaskMistake(
+                    f"source {self.name} has no setting {key}",
+                    remedy=did_you_mean(key, _KEYS, kind="settings"),
+                    key=("config", key),
+                )
+        checked_texts(task.config, ("revision", "commit"))
+        check_shuffle(task.config)
+        if task.verifier != ready.verifier:
+            raise TaskMistake(
+                f"task {ready.name} is graded by {ready.verifier}, not {task.verifier}",
+                remedy=f"Set verifier to {ready.verifier}.",
+                key=("verifier",),
+            )
+        planned = task.config.get("convention")
+        if planned is not None and planned != ready.convention:
+            raise TaskMistake(
+                f"task {ready.name} was planned with version {planned} of its prompt and scoring;"
+                f" this version of Isocost has version {ready.convention}",
+                remedy="Plan the sweep again, or use the version of Isocost that planned it.",
+                key=("config", "convention"),
+            )
+        return ready
+
+
+def _rows(ready: ReadyTask, task: TaskLike) -> Any:
+    return ready.rows(revision=task.config.get("revision"), commit=task.config.get("commit"))
