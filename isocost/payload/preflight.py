@@ -73,8 +73,8 @@ def check_context(method: Method, problem: Problem) -> None:
         raise IsocostError(
             f"method {method.name} needs the context of every problem, and one has none",
             where=f"task {problem.task}, {_origin(problem)}, field context",
-            remedy="Give the problem a context: with the source jsonl, name its field in "
-            "config.context.",
+            remedy="Give every problem a context: with the source jsonl, name its field in "
+            "config.context; with huggingface, its column in config.columns.",
         )
 
 

@@ -55,7 +55,7 @@ def test_a_prompt_shows_the_context_where_it_says_so():
     problem = make_problem("t", "{context}?", "2", "numeric", fields=fields)
     [message] = render_messages(Prompt, problem)
     assert message["content"] == "{question} Q: {context}?"
-    with pytest.raises(IsocostError, match="names {context}"):
+    with pytest.raises(IsocostError, match=r"names \{context\}"):
         render_messages(Prompt, make_problem("t", "q", "2", "numeric"))
 
 
