@@ -229,8 +229,8 @@ def _aggregate(
         },
         "eval_library": {"name": "isocost", "version": isocost.__version__},
         "model_info": {
-            "name": _models(point),
-            "id": _models(point),
+            "name": point["model_variant"],
+            "id": point["model_variant"],
             "additional_details": {"deployment_type": "unknown", "model_availability": "unknown"},
         },
         "evaluation_results": [
@@ -274,7 +274,7 @@ def _instance(
     instance: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "evaluation_id": evaluation_id,
-        "model_id": _models(point),
+        "model_id": row["model_variant"],
         "evaluation_name": row["task"],
         "evaluation_result_id": result_id,
         "sample_id": row["problem_id"],
@@ -312,13 +312,6 @@ def _instance(
 def _task_version(point: dict[str, Any]) -> str | None:
     config = json.loads(point["task_config"]) if point["task_config"] else {}
     return config.get("task_version") if isinstance(config, dict) else None
-
-
-def _models(point: dict[str, Any]) -> str:
-    """The point's model, and its partners: an answer of several models is not one model's."""
-    partners = json.loads(point.get("partners") or "{}")
-    names = sorted({partner["model"]["name"] for partner in partners.values()})
-    return " + ".join([point["model_variant"], *names])
 
 
 def _texts(values: dict[str, Any]) -> dict[str, str]:

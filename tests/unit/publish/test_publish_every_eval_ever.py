@@ -192,17 +192,12 @@ def test_without_texts_and_with_nothing_judged(core, tmp_path: Path) -> None:
         export(core, tmp_path / "out3", relationship="friend")
 
 
-def test_what_two_models_answered_is_not_said_to_be_one_models(core, tmp_path: Path) -> None:
-    partners = {"large": {"engine": "openai", "model": {"name": "big", "path": "p"}}}
-    settings = {"method": "cascade", "method_parameters": "{}", "partners": json.dumps(partners)}
+def test_an_answer_of_several_calls_says_its_method(core, tmp_path: Path) -> None:
+    settings = {"method": "cascade", "method_parameters": "{}", "partners": '{"large": {}}'}
     core["core_points"] = core["core_points"].with_columns(
         pl.lit(value).alias(name) for name, value in settings.items()
     )
     (done,) = export(core, tmp_path / "out")
-    document = json.loads(done.aggregate.read_text())
-    assert document["model_info"]["name"] == document["model_info"]["id"] == "org/m + big"
-    (result,) = document["evaluation_results"]
+    (result,) = json.loads(done.aggregate.read_text())["evaluation_results"]
     details = result["generation_config"]["additional_details"]
     assert {name: details[name] for name in settings} == settings
-    lines = [json.loads(line) for line in done.instances.read_text().splitlines()]
-    assert {line["model_id"] for line in lines} == {"org/m + big"}
