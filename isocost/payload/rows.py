@@ -100,7 +100,7 @@ def generation_row(
         "request_hash": None if numbered is None else numbered.request_hash,
         "partner": request.partner,
         "task": point.task.name,
-        "model_variant": point.model.name,
+        "model_variant": point.model_variant,
         "prompt_name": point.prompt.name,
         "prompt_hash": request.prompt_hash,
         "seed": request.seed,

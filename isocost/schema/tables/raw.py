@@ -81,12 +81,7 @@ GENERATIONS = Table(
         ),
         columns.PARTNER,
         columns.TASK,
-        Column(
-            "model_variant",
-            "string",
-            "Model variant name of the point's own model.",
-            nullable=False,
-        ),
+        columns.MODEL_VARIANT,
         Column("prompt_name", "string", "Prompt name.", nullable=False),
         Column(
             "prompt_hash",
