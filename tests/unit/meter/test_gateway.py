@@ -18,6 +18,8 @@ from isocost.meter.account import Limits
 from isocost.meter.exchange import CHAT, Completions
 from isocost.meter.gateway import Gateway
 
+pytestmark = pytest.mark.slow  # servers start, and are waited for
+
 HI = [{"role": "user", "content": "What is 1 + 2?"}]
 TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
 
