@@ -59,7 +59,7 @@ unit: setup  ## the fast tests
 	@"$(BIN)/python" -m pytest tests/unit -m "not slow" -n 2 -q
 
 doctests: setup
-	@"$(BIN)/python" -m pytest --doctest-modules isocost/api.py isocost/registry.py isocost/costs isocost/curves isocost/frontier isocost/items isocost/methods isocost/strategies -q
+	@"$(BIN)/python" -m pytest --doctest-modules isocost/api.py isocost/registry.py isocost/costs isocost/curves isocost/frontier isocost/items isocost/meter isocost/methods isocost/strategies -q
 
 bench: setup  ## ratios against named baselines, and peak memory
 	@"$(BIN)/python" -m benchmarks

@@ -14,6 +14,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -60,8 +62,9 @@ def main() -> int:
         with _vllm() as url:
             # Eight in flight: two cores generate no faster with more.
             missed += overhead(url, SMALL, arguments.rounds, requests=16, in_flight=8)
+            missed += counters(url, SMALL)
     else:
-        with _process("server") as url:
+        with _process("server") as (url, _):
             missed += overhead(url, MODEL, arguments.rounds, requests=REQUESTS, in_flight=IN_FLIGHT)
     return missed
 
@@ -70,12 +73,13 @@ def overhead(url: str, model: str, rounds: int, *, requests: int, in_flight: int
     """Measure, as streams and as whole answers; the number of ratios that were missed."""
     missed = 0
     print(f"{model}: {requests} requests of {TOKENS} tokens, {in_flight} in flight")
-    with _process("gateway", url=url, model=model) as through:
+    with _process("gateway", url=url, model=model) as (through, gateway):
         for stream in (True, False):
             make = partial(_asked, model=model, requests=requests, in_flight=in_flight)
             ways = {"straight": url, "metered": through}
             for address in ways.values():
                 make(address, stream=stream)  # connections, caches, one-time work
+            before = _processor_s(gateway)
             found = play(
                 {
                     name: partial(timed, partial(make, address, stream=stream))
@@ -89,8 +93,48 @@ def overhead(url: str, model: str, rounds: int, *, requests: int, in_flight: int
                 print(f"{kind}: {name:<9}{per_s:9.1f} tokens/s {per_s / TOKENS:7.2f} requests/s")
             middle = ratio(found["metered"], found["straight"])
             print(f"{kind}: metered over straight {middle.verdict(LEAST_RATIO)}", flush=True)
+            spent = 1000 * (_processor_s(gateway) - before) / (2 * rounds * requests)
+            print(f"{kind}: the gateway took {spent:.2f} ms of processor time per request\n")
             missed += middle.high < LEAST_RATIO
     return missed
+
+
+def counters(url: str, model: str) -> int:
+    """Compare the tokens of metered calls with vLLM's own counters; 1 if they differ."""
+    from isocost.engines.protocol import Address
+    from isocost.meter.account import Limits
+    from isocost.meter.gateway import Gateway
+    from isocost.meter.order import metered_calls
+
+    before = _vllm_counts(url)
+    with Gateway(Address(url, model)) as gateway:
+        account = gateway.accounts.open(Limits(10**6, 10**9))
+        for stream, n in ((False, 1), (False, 3), (True, 1), (True, 3)):
+            body = {
+                "model": model,
+                "messages": [{"role": "user", "content": PROMPT.format(a=n, b=8)}],
+                "max_tokens": TOKENS,
+                "stream": stream,
+                "n": n,
+            }
+            address = gateway.address(account)
+            httpx.post(f"{address}/chat/completions", json=body, timeout=600).raise_for_status()
+        exchanges = gateway.accounts.close(account)
+    after = _vllm_counts(url)
+    calls = metered_calls(exchanges, logprobs_k=0, context=None)
+    differ = 0
+    for kind, name in (("prompt_tokens", "prompt_tokens"), ("output_tokens", "generation_tokens")):
+        counted = int(after[name] - before[name])
+        metered = sum(getattr(call.completion, kind) for call in calls)
+        print(f"{kind}: {counted} counted by vLLM, {metered} metered in {len(calls)} calls")
+        differ |= counted != metered
+    return differ
+
+
+def _vllm_counts(url: str) -> dict[str, float]:
+    text = httpx.get(url.removesuffix("/v1") + "/metrics").text
+    found = re.findall(r"^vllm:(\w+)_total\{[^}]*\} (\S+)$", text, re.MULTILINE)
+    return {name: float(value) for name, value in found}
 
 
 def _asked(url: str, *, stream: bool, model: str, requests: int, in_flight: int) -> int:
@@ -143,8 +187,14 @@ def _part(name: str, url: str | None, model: str) -> int:
     return 0
 
 
+def _processor_s(pid: int) -> float:
+    """Processor time of a process until now."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
-def _process(part: str, **named: str) -> Iterator[str]:
+def _process(part: str, **named: str) -> Iterator[tuple[str, int]]:
     command = [sys.executable, "-m", "benchmarks.meter", "--part", part]
     for name, value in named.items():
         command += [f"--{name}", value]
@@ -152,7 +202,7 @@ def _process(part: str, **named: str) -> Iterator[str]:
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdin is not None and process.stdout is not None
-        yield process.stdout.readline().strip()
+        yield process.stdout.readline().strip(), process.pid
         process.stdin.close()
 
 

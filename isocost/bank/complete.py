@@ -5,7 +5,7 @@ Not here: verification of parts (``parts``), which samples are wanted (``resume`
 
 A sample of the method `sample` is complete with its only call. Any other sample is complete once
 its method has returned, which its final row of raw_answers says, as long as every call that the
-method had made is there.
+method had made is there, also those that it shares with other samples.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ JUDGED = {
         "is_final",
         "finish_reason",
         "call_attempts",
+        "shared_id",
+        "n_shared_calls",
     ),
 }
 """The columns that `Found.add` needs of each table."""
@@ -43,6 +45,24 @@ _CALL = ["sample_id", "call_index", "attempt"]
 def judged_columns(table: str) -> tuple[str, ...]:
     """The columns that `Found.add` needs of a table; none of tables that complete nothing."""
     return JUDGED.get(table, ())
+
+
+def made_calls(final: pl.DataFrame) -> pl.DataFrame:
+    """The calls that samples were made of, under the ids under which they are banked.
+
+    Args:
+        final: final rows of raw_answers, numbered by the column ``answer``.
+
+    Returns:
+        Columns answer, sample_id, call_index and attempt; the first calls of a sample that shares
+        them have the ``shared_id`` as sample_id.
+    """
+    columns = ("answer", "sample_id", "shared_id", "n_shared_calls")
+    made = final.select(*columns, pl.col("call_attempts").alias("attempt")).explode("attempt")
+    index = pl.int_range(pl.len(), dtype=pl.Int32).over("answer").alias("call_index")
+    is_shared = (pl.col("call_index") < pl.col("n_shared_calls")).fill_null(False)
+    holder = pl.when(is_shared).then("shared_id").otherwise("sample_id").alias("sample_id")
+    return made.with_columns(index).select("answer", holder, "call_index", "attempt")
 
 
 class Found:
@@ -68,6 +88,8 @@ class Found:
                     *DONE_SCHEMA,
                     "sample_id",
                     "call_attempts",
+                    "shared_id",
+                    "n_shared_calls",
                 )
             )
 
@@ -89,11 +111,7 @@ class Found:
                 schema={"sample_id": pl.String, "call_index": pl.Int32, "attempt": pl.Int32}
             )
         )
-        made = (
-            final.select("answer", "sample_id", pl.col("call_attempts").alias("attempt"))
-            .explode("attempt")
-            .with_columns(pl.int_range(pl.len(), dtype=pl.Int32).over("answer").alias("call_index"))
-        )
+        made = made_calls(final)
         lost = made.filter(pl.col("attempt").is_not_null()).join(calls, on=_CALL, how="anti")
         whole = final.filter(~pl.col("answer").is_in(lost["answer"].unique().implode()))
         return [whole.select(*DONE_SCHEMA)]

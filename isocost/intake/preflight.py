@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 
 from isocost.engines.protocol import engine_class
 from isocost.errors import IsocostError
 from isocost.intake.hub_models import resolved_models
+from isocost.methods import method_of
 from isocost.payload.crew import naming
+from isocost.payload.preflight import check_context
 from isocost.payload.work import engine_settings, payload_options
 from isocost.registry import did_you_mean
 from isocost.sweep import SweepSpec, TaskSpec, load_sweep, plan_sessions
@@ -101,17 +104,20 @@ def resolved_tasks(spec: SweepSpec) -> SweepSpec:
 def check_tasks(spec: SweepSpec) -> None:
     """Load every task's problems, so that mistakes are reported now.
 
-    An unknown data set, verifier or setting, too few problems, or a prompt that names what a task
-    does not have.
+    An unknown data set, verifier or setting, too few problems, a prompt that names what a task does
+    not have, or a problem without the context that a method needs.
 
     Raises:
         IsocostError: with the position in the sweep file.
     """
+    methods = [method_of(entry.name, entry.parameters) for entry in spec.grid.method]
     for index, entry in enumerate(spec.tasks):
         task = _task(entry)
         with _in_the_file(spec, index):
             check_task(task)
             problems = load_problems(task)
+        for method, problem in product(methods, problems):
+            check_context(method, problem)
         _check_templates(spec, task, problems[0])
 
 

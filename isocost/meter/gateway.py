@@ -95,7 +95,8 @@ class Gateway:
         """
         try:
             family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-            self._socket = socket.socket(family)
+            # Said to be TCP: only then the event loop sends small pieces at once.
+            self._socket = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._socket.bind((self._host, self._port))
         except (OSError, OverflowError) as error:

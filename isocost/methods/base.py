@@ -74,6 +74,10 @@ class Call:
             generated.
         partner: alias of the partner that is asked; the point's own model if None. The method
             declares it, see `Method.partners`.
+        shared: whether it is about the problem's context and not about its question. It is made
+            once for all questions about the context and their samples of one number, and each of
+            them bears its part of the cost. It may depend on nothing but the context, and comes
+            before all calls that are not shared.
     """
 
     __pydantic_config__ = _JUDGED
@@ -89,6 +93,7 @@ class Call:
     choices: tuple[_Word, ...] = ()
     steps: tuple[str, ...] = ()
     partner: Alias | None = None
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +196,7 @@ class Asked:
             depends on how the text ended: of a truncated one not every number is an answer.
         same: whether two canonical answers are equal by the task's own rules.
         draw: a number from 0 to 1 for a purpose, the same whenever the sample is run.
+        context: text that the question is about, the same for several problems; None for none.
     """
 
     messages: tuple[Message, ...]
@@ -199,6 +205,7 @@ class Asked:
     answer_of: AnswerOf
     same: Callable[[str, str], bool]
     draw: Callable[[str], float]
+    context: str | None = None
 
 
 Steps = Generator["Sequence[Call] | Answer", "list[Reply]", "Answer | None"]
@@ -227,6 +234,7 @@ class Method(BaseModel):
         most_calls: calls of one sample at most.
         needs: capabilities of an engine that it cannot do without whatever its parameters, such as
             continues_tokens; see `required`.
+        needs_context: whether every problem must have a context.
         is_outside: whether its samples are made by a process of its own, whose calls arrive over
             HTTP (``isocost.meter``); `run` is never called then.
     """
@@ -238,6 +246,7 @@ class Method(BaseModel):
     unit: ClassVar[str] = ""
     most_calls: ClassVar[int] = MOST_CALLS
     needs: ClassVar[tuple[str, ...]] = ()
+    needs_context: ClassVar[bool] = False
     is_outside: ClassVar[bool] = False
 
     def run(self, asked: Asked) -> Steps:

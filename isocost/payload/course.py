@@ -22,6 +22,7 @@ MOST_TOKENS = 10**6
 """Generated tokens of one sample: more are taken for a loop without end."""
 LIMITS = ("call_limit", "token_limit", "context_limit")
 _ENDED = ("stop", "length", "repetition")
+_DIFFERS = "call {} is shared, and differs between samples of one context"
 Banked = Mapping[int, Mapping[str, Any]]
 """Rows of raw_generations of one sample, by call_index."""
 
@@ -47,6 +48,7 @@ class Course:
         room: Callable[[Request], int | None],
         per_request_seed: bool,
         banked: Banked | None = None,
+        shared: dict[int, Mapping[str, Any]] | None = None,
     ) -> None:
         """Prepare a sample.
 
@@ -57,12 +59,15 @@ class Course:
             room: see `Engine.room`.
             per_request_seed: whether calls have seeds of their own.
             banked: calls of the sample that earlier runs completed.
+            shared: completed calls that it shares with other samples, the same object for all of
+                them; what it makes of these is added.
         """
         self.sample = sample
         self._method, self._attempt, self._room = method, attempt, room
         self._seeded = per_request_seed
         self._partners = frozenset(method.partners())
         self._banked = dict(banked or {})
+        self._shared = {} if shared is None else shared
         self.restarted: str | None = None
         self._begin()
 
@@ -73,6 +78,7 @@ class Course:
         self._attempts: list[int] = []
         self._finishes: list[str] = []
         self._output_tokens = 0
+        self._n_shared = 0
         self._wave = -1
         self._pending: dict[int, NumberedCall] = {}
         self._replies: dict[int, Reply] = {}
@@ -88,7 +94,11 @@ class Course:
         After a failed call the sample has failed, once the other calls in flight have returned.
         """
         index = int(row["call_index"])
-        del self._pending[index]
+        item = self._pending.pop(index)
+        if item.call.shared and row["finish_reason"] in _ENDED:
+            self._shared[index] = row
+        if row["request_hash"] != item.request_hash:  # made for another sample that waits for it
+            self._fault = _DIFFERS.format(index)
         self._keep(index, row)
         if row["finish_reason"] not in _ENDED and self._fault is None:
             self._fault = f"call {index} ({row['role']}): {row['error'] or row['finish_reason']}"
@@ -104,6 +114,10 @@ class Course:
         del self._pending[index]
         if not self._pending and self._fault is not None:
             self._fail(self._fault)
+
+    def holder(self, item: NumberedCall) -> Sample:
+        """What a call is banked under: the sample, or what all samples of its context share."""
+        return (self.sample.owner if item.call.shared else None) or self.sample
 
     @property
     def is_failing(self) -> bool:
@@ -172,7 +186,34 @@ class Course:
         calls = [_judged_call(call, first, self._partners) for call in got]
         if not calls:
             raise ValueError("it asked for no calls")
-        return [numbered(first + i, self._wave + 1, call) for i, call in enumerate(calls)]
+        self._check_sharing(calls)
+        return [
+            numbered(first + i, self._wave + 1, call, self._parent_holder(call))
+            for i, call in enumerate(calls)
+        ]
+
+    def _check_sharing(self, calls: Sequence[Call]) -> None:
+        """Refuse shared calls that cannot be the same for all questions about a context.
+
+        Raises:
+            ValueError: says why not.
+        """
+        if not any(call.shared for call in calls):
+            return
+        if self.sample.owner is None:
+            raise ValueError("a call is shared, and the problem has no context to share it with")
+        if not all(call.shared for call in calls) or self._n_shared < len(self._attempts):
+            raise ValueError("a call is shared after one that is not, or together with it")
+
+    def _parent_holder(self, call: Call) -> str | None:
+        """What holds the call that one builds on, if that is shared; None otherwise."""
+        owner = self.sample.owner
+        is_shared = call.parent is not None and call.parent < self._n_shared
+        return owner.sample_id if owner is not None and is_shared else None
+
+    def _completed(self, item: NumberedCall) -> Mapping[str, Any] | None:
+        """The row of a call that need not be made, its own or a shared one."""
+        return (self._shared if item.call.shared else self._banked).get(item.index)
 
     def _requests(
         self, asked: list[NumberedCall]
@@ -186,9 +227,9 @@ class Course:
             return [], LimitReached("token_limit", what)
         todo: list[tuple[NumberedCall, Request]] = []
         for item in asked:
-            if item.index in self._banked:
+            if self._completed(item) is not None:
                 continue
-            request = method_request(self.sample, item, per_request_seed=self._seeded)
+            request = method_request(self.holder(item), item, per_request_seed=self._seeded)
             room = self._room(request)
             if room is not None and room < 1:
                 what = f"the prompt of call {item.index} ({item.call.role}) exceeds the context"
@@ -201,13 +242,17 @@ class Course:
     def _fits_bank(self, asked: list[NumberedCall]) -> bool:
         """Whether the banked calls of a wave are those that the method asks; else forget all."""
         for item in asked:
-            row = self._banked.get(item.index)
+            row = self._completed(item)
             if row is not None and row["request_hash"] != item.request_hash:
+                if item.call.shared and row["attempt"] == self._attempt:
+                    raise ValueError(_DIFFERS.format(item.index))
                 self.restarted = (
                     f"sample {self.sample.sample_id} is started again: call {item.index} of method "
                     f"{self._method.name} is not the one that is banked"
                 )
                 self._banked = {}
+                if item.call.shared:
+                    self._shared.clear()
                 return False
         return True
 
@@ -218,9 +263,11 @@ class Course:
         self._attempts += [self._attempt] * len(asked)
         self._finishes += [""] * len(asked)
         self._pending = {item.index: item for item, _ in todo}
+        self._n_shared += sum(item.call.shared for item in asked)
         for item in asked:
-            if item.index in self._banked:
-                self._keep(item.index, self._banked[item.index])
+            row = self._completed(item)
+            if row is not None:
+                self._keep(item.index, row)
         return bool(todo)
 
     def _finish(
@@ -270,10 +317,10 @@ class Course:
         made = len(self._attempts)
         used = sorted(set(range(made) if answer is None or answer.calls is None else answer.calls))
         if answer is not None:
-            _check_calls(answer, used, made)
+            _check_calls(answer, used, made, self._n_shared)
         cuts = {} if answer is None or answer.cuts is None else answer.cuts
         ended = None if answer is None else self._ending(answer)
-        sample = self.sample
+        sample, owner = self.sample, self.sample.owner
         self.rows.append(
             {
                 "sample_id": sample.sample_id,
@@ -294,6 +341,8 @@ class Course:
                 "call_attempts": list(self._attempts),
                 "used_calls": used,
                 "used_tokens": [cuts.get(index) for index in used],
+                "shared_id": owner.sample_id if owner is not None and self._n_shared else None,
+                "n_shared_calls": self._n_shared or None,
             }
         )
 
@@ -354,8 +403,8 @@ def _started(method: Method, sample: Sample) -> Steps:
     return yielded
 
 
-def _check_calls(answer: Answer, used: Sequence[int], made: int) -> None:
-    """Refuse an answer that needs calls that were not made.
+def _check_calls(answer: Answer, used: Sequence[int], made: int, shared: int) -> None:
+    """Refuse an answer that needs calls that were not made, or the beginning of a shared one.
 
     Raises:
         ValueError: it does.
@@ -364,6 +413,8 @@ def _check_calls(answer: Answer, used: Sequence[int], made: int) -> None:
         raise ValueError(f"the answer is in call {answer.call}, which was not made")
     if used and used[-1] >= made:
         raise ValueError("the answer needed calls that were not made")
+    if any(index < shared for index in answer.cuts or ()):
+        raise ValueError("the answer needed the beginning of a shared call, whose cost is shared")
 
 
 def _storable(text: str) -> str:

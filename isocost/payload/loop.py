@@ -300,6 +300,8 @@ class Queue:
         self._course_of = course_of
         self._isolates, self._seeded = options["isolate_points"], options["per_request_seed"]
         self._ready: deque[tuple[Course, NumberedCall, Request]] = deque()
+        self._sharing: dict[str, list[Course]] = {}
+        self._failed: dict[str, Mapping[str, Any]] = {}
         self._upcoming = next(samples, None)
         self._point_id: str | None = None
         self._under_way = 0
@@ -313,12 +315,12 @@ class Queue:
         while True:
             while self._ready:
                 course, item, request = self._ready.popleft()
-                if course.is_failing:
+                if course.is_failing and not item.call.shared:
                     course.drop(item.index)
                     self._end_if_over(course)
                     continue
                 self._note_drain()
-                self.flying[request.request_id] = (course.sample, request, item, course)
+                self.flying[request.request_id] = (course.holder(item), request, item, course)
                 return request
             sample = self._upcoming
             if sample is None or (
@@ -344,11 +346,32 @@ class Queue:
         row = self._sink.take(sample, request, completion, is_warmup=False, numbered=item)
         if row["finish_reason"] != "error":
             self._progress.add(row["output_tokens"] or 0, samples=1 if course is None else 0)
-        if course is not None:
-            self._follow(course, course.take(row))
+        if course is None:
+            return
+        waiting = self._sharing.pop(request.request_id, [course])
+        if row["finish_reason"] in ("error", "abort") and item is not None and item.call.shared:
+            self._failed[request.request_id] = row
+        for one in waiting:
+            self._follow(one, one.take(row))
 
     def _follow(self, course: Course, asked: list[tuple[NumberedCall, Request]]) -> None:
-        self._ready.extend((course, item, request) for item, request in asked)
+        """Queue what a method asks; a shared call is asked once for all samples that wait for it.
+
+        One that failed is not asked again in this run: the samples of its context fail with it.
+        """
+        failed: list[Mapping[str, Any]] = []
+        for item, request in asked:
+            waiting = self._sharing.get(request.request_id)
+            if item.call.shared and request.request_id in self._failed:
+                failed.append(self._failed[request.request_id])
+            elif item.call.shared and waiting is not None:
+                waiting.append(course)
+            else:
+                if item.call.shared:
+                    self._sharing[request.request_id] = [course]
+                self._ready.append((course, item, request))
+        for row in failed:
+            course.take(row)
         if course.restarted is not None:
             self._progress.say(course.restarted)
             course.restarted = None

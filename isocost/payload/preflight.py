@@ -9,9 +9,10 @@ from __future__ import annotations
 from isocost.capabilities import AUTO
 from isocost.engines.protocol import Engine
 from isocost.errors import IsocostError
-from isocost.methods import check_engine
+from isocost.methods import Method, check_engine
 from isocost.payload.work import Work
 from isocost.sweep import Session
+from isocost.tasks import Problem
 from isocost.telemetry import open_source
 
 
@@ -40,10 +41,10 @@ def check_budgets(session: Session) -> None:
 
 
 def check_methods(work: Work) -> None:
-    """Reject a method that needs what an engine cannot do, or a partner that there is not.
+    """Reject a method that needs what an engine or a problem does not have, or no partner is.
 
     Raises:
-        IsocostError: names the point, the method and the engine.
+        IsocostError: names the point, the method and the engine, or the problem's file and row.
     """
     for point_id, method in work.methods.items():
         check_engine(method, work.session.engine.engine, f"point {point_id}")
@@ -57,6 +58,33 @@ def check_methods(work: Work) -> None:
                     remedy="Add it under partners in the sweep file, and plan again.",
                 )
             check_engine(method, partner.engine, f"point {point_id}", partner=alias)
+    for point, asked in work.asked():
+        if point.point_id in work.methods:
+            check_context(work.methods[point.point_id], asked.problem)
+
+
+def check_context(method: Method, problem: Problem) -> None:
+    """Reject a problem without a context for a method that needs one.
+
+    Raises:
+        IsocostError: names the problem's task, file and row, and the field.
+    """
+    if method.needs_context and problem.context is None:
+        raise IsocostError(
+            f"method {method.name} needs the context of every problem, and one has none",
+            where=f"task {problem.task}, {_origin(problem)}, field context",
+            remedy="Give every problem a context: with the source jsonl, name its field in "
+            "config.context; with huggingface, its column in config.columns.",
+        )
+
+
+def _origin(problem: Problem) -> str:
+    """Where a problem came from: file and row, as far as its source says so."""
+    origin = problem.metadata
+    place = "line" if "line" in origin else "index"
+    named = [str(origin["file"])] if "file" in origin else []
+    row = f"{'line' if place == 'line' else 'problem'} {origin[place]}" if place in origin else ""
+    return " ".join([*named, row]).strip() or f"problem {problem.problem_id}"
 
 
 def check_power_source(session: Session) -> None:

@@ -82,6 +82,7 @@ def generation_row(
     )
     index = 0 if numbered is None else numbered.index
     parent = None if numbered is None else numbered.call.parent
+    holder = (None if numbered is None else numbered.parent_holder) or sample_id
     tokens = completion.token_ids
     logprobs, fault = judged_logprobs(completion.logprobs)
     row = {
@@ -92,14 +93,14 @@ def generation_row(
         "attempt": attempt,
         "sample_index": None if is_warmup else sample.sample_index,
         "call_index": index,
-        "parent_call_id": None if parent is None else f"{sample_id}:{parent}",
+        "parent_call_id": None if parent is None else f"{holder}:{parent}",
         "role": "solve" if numbered is None else numbered.call.role,
         "method": point.method_name,
         "wave": 0 if numbered is None else numbered.wave,
         "request_hash": None if numbered is None else numbered.request_hash,
         "partner": request.partner,
         "task": point.task.name,
-        "model_variant": point.model.name,
+        "model_variant": point.model_variant,
         "prompt_name": point.prompt.name,
         "prompt_hash": request.prompt_hash,
         "seed": request.seed,

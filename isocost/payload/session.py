@@ -11,7 +11,7 @@ import importlib.metadata
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -200,6 +200,10 @@ def _courses(
     session_id = writer.manifest.session_id
     asked = [point_id for point_id, method in work.methods.items() if not method.is_outside]
     banked = banked_calls(writer.files, session_id, todo, asked)
+    owned = banked_calls(writer.files, session_id, work.owners(todo), asked)
+    shared: dict[str, dict[int, Mapping[str, Any]]] = {
+        holder: dict(rows) for holder, rows in owned.items()
+    }
     seeded = bool(options["per_request_seed"])
 
     def course_of(sample: Sample) -> Course | None:
@@ -213,6 +217,7 @@ def _courses(
             room=engine.room,
             per_request_seed=seeded,
             banked=banked.get(sample.sample_id),
+            shared=None if sample.owner is None else shared.setdefault(sample.owner.sample_id, {}),
         )
 
     return course_of

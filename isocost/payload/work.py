@@ -56,7 +56,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One sample to be generated."""
+    """One sample to be generated, or the calls that samples of one context share."""
 
     point: Point
     asked: Asked
@@ -66,6 +66,18 @@ class Sample:
     def sample_id(self) -> str:
         """``<point_id>:<problem_id>:<sample_index>``."""
         return sample_id_of(self.point.point_id, self.asked.problem.problem_id, self.sample_index)
+
+    @property
+    def owner(self) -> Sample | None:
+        """What holds the calls that it shares with other questions about its context.
+
+        In the bank it is like a sample of a problem whose id is the context's; None without one.
+        """
+        problem = self.asked.problem
+        if problem.context is None or problem.context_id is None:
+            return None
+        about = replace(problem, problem_id=problem.context_id, question=problem.context)
+        return replace(self, asked=replace(self.asked, problem=about))
 
 
 class Work:
@@ -116,6 +128,17 @@ class Work:
         for point_id, problem_id, index in missing.iter_rows():
             yield Sample(self.points[point_id], self._asked[point_id][problem_id], index)
 
+    def owners(self, missing: pl.DataFrame) -> pl.DataFrame:
+        """What holds the shared calls of missing samples, in the columns of `plan`."""
+        contexts = {
+            problem_id: asked.problem.context_id
+            for mine in self._asked.values()
+            for problem_id, asked in mine.items()
+            if asked.problem.context_id is not None
+        }
+        about = pl.col("problem_id").replace_strict(contexts, default=None, return_dtype=pl.String)
+        return missing.with_columns(about).drop_nulls("problem_id").unique(maintain_order=True)
+
     def asked(self) -> list[tuple[Point, Asked]]:
         """Every point with each of its rendered problems."""
         return [
@@ -163,21 +186,24 @@ class NumberedCall:
         wave: calls with the same number run at the same time.
         call: what the method asked.
         request_hash: hash of all of it.
+        parent_holder: sample_id under which the call that it builds on is banked, if that is not
+            the sample's own.
     """
 
     index: int
     wave: int
     call: Call
     request_hash: str
+    parent_holder: str | None = None
 
 
-def numbered(index: int, wave: int, call: Call) -> NumberedCall:
+def numbered(index: int, wave: int, call: Call, parent_holder: str | None = None) -> NumberedCall:
     """A call with its place in the sample, and the hash of what it asks."""
     asked = {name: getattr(call, name) for name in Call.__slots__}
-    for later in ("partner", "steps"):  # calls without them have the hashes that they always had
+    for later in ("partner", "steps", "shared"):  # calls without have the hashes that they had
         if not asked[later]:
             del asked[later]
-    return NumberedCall(index, wave, call, sha256_hex(asked, 16))
+    return NumberedCall(index, wave, call, sha256_hex(asked, 16), parent_holder)
 
 
 def method_request(sample: Sample, item: NumberedCall, *, per_request_seed: bool) -> Request:
@@ -220,6 +246,7 @@ def asked_of_method(sample: Sample) -> AskedOfMethod:
         answer_of=lambda text, finish_reason=None: answer_of(problem, text, finish_reason),
         same=lambda one, other: same_answer(problem, one, other),
         draw=draw,
+        context=problem.context,
     )
 
 

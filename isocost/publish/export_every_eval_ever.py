@@ -212,6 +212,8 @@ def _aggregate(
         "prompt_name": point["prompt"],
         "task_version": _task_version(point),
     }
+    if point.get("method") not in (None, "sample"):  # an answer of several calls is no plain one
+        details |= {name: point.get(name) for name in ("method", "method_parameters", "partners")}
     arguments = {name: point[name] for name in _DRAWN if point[name] is not None}
     if point["prompt_template"]:
         arguments["prompt_template"] = point["prompt_template"]

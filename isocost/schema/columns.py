@@ -53,7 +53,12 @@ INVALID_COUNTS = Column(
     nullable=False,
 )
 MAX_NUM_SEQS = Column("max_num_seqs", "int32", "Largest batch.", unit="sequences")
-MODEL_VARIANT = Column("model_variant", "string", "Model variant name.", nullable=False)
+MODEL_VARIANT = Column(
+    "model_variant",
+    "string",
+    "Model variant name; with partners, their names after a + each.",
+    nullable=False,
+)
 MODEL_VARIANT_OF_SOURCE = Column(
     "model_variant", "string", "Model variant name; NULL if a source has several."
 )

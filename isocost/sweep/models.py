@@ -121,6 +121,12 @@ class WithPartners(Frozen):
         return found
 
 
+def joined_names(model: ModelVariant, partners: Mapping[str, EngineConfig]) -> str:
+    """The name of a model with its partners: answers of several models are not one model's."""
+    names = sorted({partner.model.name for partner in partners.values()} - {model.name})
+    return "+".join([model.name, *names])
+
+
 class PromptSpec(Frozen):
     """A prompt: how a question is asked.
 
@@ -204,6 +210,11 @@ class Point(WithPartners):
     def method_name(self) -> str:
         """The method's name."""
         return self.method if isinstance(self.method, str) else self.method.name
+
+    @property
+    def model_variant(self) -> str:
+        """The name of what answers: the model, and its partners' after a + each."""
+        return joined_names(self.model, self.partners)
 
     def engine_of(self, partner: str | None) -> EngineConfig | None:
         """The engine configuration of a partner, or its own for None; None for an unknown alias."""

@@ -77,6 +77,18 @@ class Problem:
     metadata: Mapping[str, Any] = field(hash=False)
     fields: Mapping[str, str] = field(default_factory=dict, hash=False)
 
+    @property
+    def context(self) -> str | None:
+        """Text that the question is about, the same for several problems; None for none."""
+        return self.fields.get("context")
+
+    @property
+    def context_id(self) -> str | None:
+        """Task name and 12 hexadecimal digits over the context; None without one."""
+        if self.context is None:
+            return None
+        return f"{self.task}-context-{sha256_hex(self.context, 12)}"
+
 
 DERIVED_FIELDS = ("stem", "choices", "prompt", "cluster", "tests")
 """Fields that add nothing to a problem's identity.

@@ -52,6 +52,7 @@ METHODS = [
     ("budget_forcing", {"thinking_tokens": 6, "answer_tokens": 3}),
     ("generate_then_verify", {"verdict": "first_token"}),
     ("beam_search", {"width": 1, "expansions": 2, "depth": 3, "separator": "e"}),
+    ("sleep_time", {"sleep_tokens": 8}),
     *(("sequential_revision", {"rounds": rounds, "history": 1}) for rounds in (1, 2, 3)),
 ]
 
@@ -76,6 +77,7 @@ def place(tmp_path_factory) -> Path:
             max_num_seqs=8,
             temperature=0.0,
             method=MethodSpec(name=name, parameters=full),
+            contexts=1 if name == "sleep_time" else 0,
         )
         made += session.points
     session = session.model_copy(update={"points": tuple(made)})
@@ -182,3 +184,12 @@ def test_the_rounds_of_a_bank_are_those_of_a_bank_of_fewer_rounds(place):
         begun = made[3].filter(pl.col("call_index") < rounds)
         assert begun.equals(made[rounds]), rounds
         assert given[3].filter(pl.col("budget") <= rounds).equals(given[rounds]), rounds
+
+
+def test_questions_about_one_context_are_answered_with_the_same_notes(place):
+    rows = read_raw(place / "lake", "raw_generations").filter(method="sleep_time")
+    notes, solved = rows.filter(role="sleep"), rows.filter(role="solve")
+    assert (notes.height, solved.height) == (1, 2) and notes["output_tokens"].to_list() == [8]
+    assert solved["parent_call_id"].to_list() == notes["call_id"].to_list() * 2
+    answers = read_raw(place / "lake", "raw_answers").filter(method="sleep_time")
+    assert set(answers["shared_id"]) == set(notes["sample_id"])

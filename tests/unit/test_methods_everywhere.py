@@ -45,6 +45,7 @@ grid:
     - {name: forced_answers, budgets: [2, 4]}
     - generate_then_verify
     - {name: adaptive_consistency}
+    - sleep_time
 samples_per_problem: 3
 bank: {warmup_requests: 0, telemetry: none, part_rows: 50}
 """
@@ -52,7 +53,10 @@ bank: {warmup_requests: 0, telemetry: none, part_rows: 50}
 
 def reply(request):
     """Right in half of the first answers and in every later one."""
-    n = int(re.search(r"(\d) \+ 1", request.messages[0]["content"])[1])
+    found = re.search(r"(\d) \+ 1", request.messages[0]["content"])
+    if found is None:
+        return "all of these sums add one"
+    n = int(found[1])
     is_right = (n + request.sample_index) % 2 or len(request.messages) > 1
     if "yes" in request.messages[-1]["content"].lower():
         return "Yes" if is_right else "No"
@@ -63,7 +67,9 @@ def test_every_method_reaches_every_published_table(tmp_path, monkeypatch):
     monkeypatch.setattr(ENGINES, "_items", ENGINES.all() | {"openai": ScriptedEngine})
     monkeypatch.setattr(ScriptedEngine, "asked", [])
     monkeypatch.setattr(ScriptedEngine, "reply", staticmethod(reply))
-    problems = ", ".join(f'{{question: "{n} + 1", reference: "{n + 1}"}}' for n in range(6))
+    problems = ", ".join(
+        f'{{question: "{n} + 1", reference: "{n + 1}", context: "Sums {n % 2}."}}' for n in range(6)
+    )
     (tmp_path / "several.yaml").write_text(SWEEP.replace("PROBLEMS", problems))
     store = Store(tmp_path / "data")
     [session_id] = plan_sweep(store, tmp_path / "several.yaml")
@@ -79,7 +85,7 @@ def test_every_method_reaches_every_published_table(tmp_path, monkeypatch):
 
         assert rows("SELECT rule, detail FROM core_checks WHERE NOT is_passed") == []
         points = rows("SELECT method, samples_missing, samples_valid FROM core_points ORDER BY ALL")
-        assert len(points) == 6 and {row[1] for row in points} == {0}
+        assert len(points) == 7 and {row[1] for row in points} == {0}
         assert {row[2] for row in points} == {18}
         at = rows(
             "SELECT method, budget, budget_unit, accuracy FROM out_strategy_outcomes JOIN "
@@ -116,6 +122,11 @@ def test_every_method_reaches_every_published_table(tmp_path, monkeypatch):
         )
         verifies = "generate_then_verify"
         assert crossovers == [(verifies, verifies, 2), (verifies, "sample", 2)]
+        shared = rows(
+            "SELECT role, n_role_calls, round(calls_per_problem, 6) FROM out_method_calls "
+            "WHERE method = 'sleep_time' ORDER BY ALL"
+        )
+        assert shared == [("sleep", 6, round(2 / 6, 6)), ("solve", 18, 1.0)]
         names = rows("SELECT DISTINCT configuration FROM out_frontier_points")
         assert {"rounds 2", "rounds 3"} <= {
             part for (name,) in names if name for part in name.split(" · ")

@@ -96,3 +96,23 @@ def test_a_plan_for_another_machine_needs_no_model_here(place):
     path = place / "s.yaml"
     path.write_text(SWEEP.replace("cache:small", "cache:elsewhere"))
     assert preflight(path, has_models=False).sweep == "s"
+
+
+def test_a_method_that_needs_a_context_is_refused_for_problems_without_one(place):
+    rows = place / "rows.jsonl"
+    rows.write_text(
+        '{"question": "a", "reference": "1", "about": "x"}\n' * 2
+        + '{"question": "b", "reference": "2", "about": "x"}\n'
+    )
+    text = SWEEP.replace("max_tokens: 8}", "max_tokens: 8, method: sleep_time}")
+    text = text.replace("source: reasoning_gym", "source: jsonl")
+    text = text.replace("dataset: letter_counting", f"dataset: {rows}")
+    config = "    config:\n      min_words: 1\n      max_words: 2\n"
+    assert config in text
+    (place / "s.yaml").write_text(text.replace(config, ""))
+    with pytest.raises(IsocostError) as error:
+        preflight(place / "s.yaml")
+    assert "method sleep_time needs the context" in error.value.what
+    assert error.value.where == "task t, rows.jsonl line 1, field context"
+    (place / "s.yaml").write_text(text.replace(config, "    config: {context: about}\n"))
+    assert preflight(place / "s.yaml").sweep == "s"

@@ -17,7 +17,7 @@ def derive_costs(rows: Rows | Store) -> Frames:
     from isocost.tables.costs.efficiency import build_intelligence_per_watt
     from isocost.tables.tallies import COLUMNS
 
-    run = ("sample_id", "session_id", "run_id", "attempt", "sample_index")
+    run = ("sample_id", "session_id", "run_id", "attempt", "sample_index", "shared_id")
     wanted = dict.fromkeys(
         (*COLUMNS, *run, *AXES, "latency_s", "energy_method", "energy_unknown_reason")
     )

@@ -46,6 +46,8 @@ def derive_method_calls(rows: Rows | Store) -> Frames:
             "prompt",
             "point_id",
             "is_valid",
+            "shared_id",
+            "n_context_questions",
         ),
     )
     found = build_method_calls(calls, samples, rows.read("core_points"))

@@ -286,6 +286,19 @@ SAMPLES = Table(
             "Engine calls that made the answer; verifications are not counted.",
             nullable=False,
         ),
+        Column(
+            "shared_id",
+            "string",
+            "sample_id in core_calls of the calls that it shares with other questions about its"
+            " context; NULL without shared calls.",
+        ),
+        Column(
+            "n_context_questions",
+            "int32",
+            "Questions of the task about its context. The costs of a shared call are divided by"
+            " this, and its tokens dealt out to them; NULL without shared calls.",
+            unit="problems",
+        ),
     ),
 )
 
@@ -348,6 +361,8 @@ ANSWERS = Table(
         columns.CLUSTER_ID,
         _OF_SAMPLE["machine"],
         _OF_SAMPLE["n_calls"],
+        _OF_SAMPLE["shared_id"],
+        _OF_SAMPLE["n_context_questions"],
     ),
 )
 

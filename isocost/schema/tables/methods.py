@@ -19,6 +19,8 @@ METHOD_CALLS = Table(
     warnings=(
         "Every call of a complete sample is counted, also those that its last answer did without.",
         "Calls of a wave run at the same time: their latencies do not add up to the sample's.",
+        "A call that all questions about a context share is one of n_role_calls; each question has"
+        " its part of it, so means per problem are below those of a call that is not shared.",
     ),
     columns=(
         columns.TASK,

@@ -81,12 +81,7 @@ GENERATIONS = Table(
         ),
         columns.PARTNER,
         columns.TASK,
-        Column(
-            "model_variant",
-            "string",
-            "Model variant name of the point's own model.",
-            nullable=False,
-        ),
+        columns.MODEL_VARIANT,
         Column("prompt_name", "string", "Prompt name.", nullable=False),
         Column(
             "prompt_hash",
@@ -385,6 +380,13 @@ ANSWERS = Table(
             unit="tokens",
             nullable=False,
         ),
+        Column(
+            "shared_id",
+            "string",
+            "sample_id under which the first calls are banked, which all questions about a context"
+            " share; NULL without shared calls.",
+        ),
+        Column("n_shared_calls", "int32", "How many these are; NULL without shared calls."),
     ),
 )
 

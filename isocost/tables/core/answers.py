@@ -13,7 +13,9 @@ import polars as pl
 from isocost.axes.cuts import of_columns, reason_without_law
 from isocost.axes.model import CostAxis, Kept, TokenShare
 from isocost.axes.registry import all_axes
+from isocost.bank.complete import made_calls
 from isocost.schema.frames import empty
+from isocost.tables.core.sharing import shares, with_sharing
 from isocost.tables.core.traces import VERIFY
 
 SAMPLE = "sample"
@@ -21,7 +23,7 @@ UNFINISHED, NOT_NEEDED, SUPERSEDED = "unfinished", "not_needed", "superseded"
 _CALL = ("sample_id", "call_index", "attempt")
 TEXT_COLUMNS = {
     "core_calls": ("sample_id", "session_id", "call_index", "role", "is_used", "output_text"),
-    "core_answers": ("sample_id", "session_id", "is_final", "output_text"),
+    "core_answers": ("sample_id", "session_id", "is_final", "output_text", "shared_id"),
 }
 """What `sample_texts` reads of each table."""
 _TIMES = ("queue_s", "prefill_s", "decode_s")
@@ -47,13 +49,9 @@ def chosen_answers(calls: pl.DataFrame, answers: pl.DataFrame | None) -> pl.Data
     """
     if answers is None or answers.is_empty():
         return empty("raw_answers")
+    answers = with_sharing(answers)
     final = answers.filter("is_final").with_row_index("answer")
-    made = (
-        final.select("answer", "sample_id", pl.col("call_attempts").alias("attempt"))
-        .explode("attempt")
-        .with_columns(pl.int_range(pl.len(), dtype=pl.Int32).over("answer").alias("call_index"))
-        .filter(pl.col("attempt").is_not_null())
-    )
+    made = made_calls(final).filter(pl.col("attempt").is_not_null())
     lost = made.join(calls.select(_CALL), on=list(_CALL), how="anti")["answer"].unique()
     whole = final.filter(~pl.col("answer").is_in(lost.implode()))
     failed = pl.col("finish_reason") == "error"
@@ -106,9 +104,33 @@ def mark_used(calls: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
         .when(~is_needed)
         .then(pl.lit(NOT_NEEDED))
     )
-    return joined.with_columns(
+    marked = joined.with_columns(
         (is_made & is_needed).alias("is_used"), reason.alias("not_used_reason")
     ).drop("made_attempts", "needed")
+    return _mark_shared(marked, final)
+
+
+def _mark_shared(calls: pl.DataFrame, final: pl.DataFrame) -> pl.DataFrame:
+    """The same for calls that several samples share: used if one of them is made of it."""
+    shared = final.filter(pl.col("shared_id").is_not_null())
+    if shared.is_empty():
+        return calls
+    used = made_calls(shared.with_row_index("answer")).join(
+        shared.select(pl.col("shared_id").alias("sample_id")).unique(), on="sample_id", how="semi"
+    )
+    used = used.select(_CALL).unique().with_columns(pl.lit(True).alias("is_shared"))
+    marked = calls.join(used, on=list(_CALL), how="left", maintain_order="left")
+    is_holder = pl.col("sample_id").is_in(shared["shared_id"].unique().implode())
+    is_used = pl.when(is_holder).then(pl.col("is_shared").fill_null(False)).otherwise("is_used")
+    reason = (
+        pl.when(is_holder & pl.col("is_shared").is_null())
+        .then(pl.lit(SUPERSEDED))
+        .when(~is_holder)
+        .then("not_used_reason")
+    )
+    return marked.with_columns(is_used.alias("is_used"), reason.alias("not_used_reason")).drop(
+        "is_shared"
+    )
 
 
 def sample_texts(calls: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
@@ -116,7 +138,7 @@ def sample_texts(calls: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         calls: core_calls: sample_id, session_id, call_index, role, is_used, output_text.
-        answers: core_answers: sample_id, session_id, is_final, output_text.
+        answers: core_answers: sample_id, session_id, is_final, output_text, shared_id.
 
     Returns:
         Columns sample_id, session_id and output_text.
@@ -124,7 +146,11 @@ def sample_texts(calls: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
     names = ("sample_id", "session_id", "output_text")
     of_method = answers.filter("is_final").select(names)
     last = (
-        calls.filter("is_used", pl.col("role") != VERIFY)
+        calls.filter(
+            "is_used",
+            pl.col("role") != VERIFY,
+            ~pl.col("sample_id").is_in(answers["shared_id"].drop_nulls().unique().implode()),
+        )
         .join(of_method, on=["sample_id", "session_id"], how="anti")
         .sort("sample_id", "session_id", "call_index")
         .unique(["sample_id", "session_id"], keep="last", maintain_order=True)
@@ -133,7 +159,9 @@ def sample_texts(calls: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([last, of_method])
 
 
-def answer_calls(calls: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
+def answer_calls(
+    calls: pl.DataFrame, chosen: pl.DataFrame, questions: pl.DataFrame
+) -> pl.DataFrame:
     """The calls that each answer needed, one row per answer and call.
 
     Calls that an answer needed only the beginning of have the tokens and costs of that beginning;
@@ -142,14 +170,20 @@ def answer_calls(calls: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
     Args:
         calls: calls with their costs.
         chosen: see `chosen_answers`.
+        questions: see ``sharing.questions_of``; a shared call has the part of the costs that falls
+            to the sample.
 
     Returns:
-        The columns of `calls`, answer_index, is_answer (whether the call holds the answer), and the
+        The columns of `calls`, shared_id and n_context_questions, answer_index, is_answer (whether
+        the call holds the answer), and the
         answer's answer_text, answer_finish, answer_error, is_final, budget and budget_unit.
     """
     needed = (
         chosen.select(
-            "sample_id",
+            pl.col("sample_id").alias("of_sample"),
+            pl.col("problem_id").alias("of_problem"),
+            "shared_id",
+            "n_shared_calls",
             "answer_index",
             "answer_call_index",
             pl.col("call_attempts").alias("attempts"),
@@ -167,9 +201,16 @@ def answer_calls(calls: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
             pl.col("attempts").list.get(pl.col("call_index"), null_on_oob=True).alias("attempt")
         )
         .drop("attempts")
+        .with_columns(
+            pl.when((pl.col("call_index") < pl.col("n_shared_calls")).fill_null(False))
+            .then("shared_id")
+            .otherwise("of_sample")
+            .alias("sample_id")
+        )
+        .drop("n_shared_calls")
     )
     joined = calls.join(needed, on=list(_CALL), how="inner", maintain_order="left")
-    return _cut(joined).with_columns(
+    return shares(_cut(joined), questions).with_columns(
         (pl.col("call_index") == pl.col("answer_call_index")).fill_null(False).alias("is_answer")
     )
 

@@ -15,7 +15,7 @@ from isocost.capabilities import Role, capabilities_of, engine_names
 from isocost.hashing import canonical_json
 from isocost.schema.frames import empty
 from isocost.sweep import EngineConfig, PlannedPoint, Point, Session
-from isocost.sweep.models import partner_settings_of
+from isocost.sweep.models import joined_names, partner_settings_of
 from isocost.tables.core.call_costs import RunLoad, run_loads
 from isocost.tables.core.engines import device_count, device_of, info_of, partners_of
 from isocost.tasks import Problem
@@ -85,7 +85,7 @@ def _point(item: PlannedPoint, session_id: str, counts: tuple[int, int]) -> dict
         "task_seed": point.task.seed,
         "verifier": point.task.verifier,
         "n_problems": point.task.n_problems,
-        "model_variant": point.model.name,
+        "model_variant": point.model_variant,
         "model_path": point.model.path,
         "model_revision": point.model.commit or point.model.revision,
         "model_card": point.model.card,
@@ -202,7 +202,9 @@ def sessions_frame(
             "sweep": session.sweep if session else None,
             "source": "generated",
             "engine": session.engine.engine if session else None,
-            "model_variant": session.engine.model.name if session else None,
+            "model_variant": joined_names(session.engine.model, session.partners)
+            if session
+            else None,
             **_from_manifest(manifest_of.get(key), session.engine.engine if session else None),
             **_joules(joules.get(key), manifest_of.get(key)),
             **_load(loads.get((*key, None))),

@@ -45,6 +45,7 @@ from isocost.tables.core.engines import SEVERAL_ENGINES, Run, runs_of_several
 from isocost.tables.core.grades import grade_samples
 from isocost.tables.core.physics import REASONS as PHYSICS
 from isocost.tables.core.physics import calls_judged_by_physics
+from isocost.tables.core.sharing import questions_of
 from isocost.tables.core.traces import VERIFY, verifications, with_records
 from isocost.tasks import Problem, load_problems
 
@@ -80,12 +81,16 @@ _ANSWER_COLUMNS = (
     "answer_text",
     "answer_finish",
     "answer_error",
+    "shared_id",
+    "n_context_questions",
 )
 _OF_ANSWERS = {
     "answer_index": pl.Int32,
     "is_final": pl.Boolean,
     "budget": pl.Float64,
     "budget_unit": pl.String,
+    "shared_id": pl.String,
+    "n_context_questions": pl.Int32,
 }
 _SUMMED = (
     "prompt_tokens",
@@ -156,7 +161,13 @@ def build_core(
     several = runs_of_several(calls, manifests)
     calls = _energy(add_costs(calls, planned, runs, cards), energy, several)
     calls = add_derived_costs(calls, planned, runs, cards)
-    made = _samples(calls, chosen, planned, _machines(runs))
+    mine = {
+        point_id: load_problems(item.point.task)
+        if problems is None
+        else [p for p in problems if p.task == item.point.task.name]
+        for point_id, item in planned.items()
+    }
+    made = _samples(calls, chosen, planned, _machines(runs), questions_of(mine))
     graded = grade_samples(made, known, kept=kept)
     judged = denominators(_judge(graded, planned, known), failed=failed, unanswered=unanswered)
     samples = judged.filter(pl.col("answer_index").is_null())
@@ -386,13 +397,15 @@ def _samples(
     chosen: pl.DataFrame,
     planned: Mapping[str, PlannedPoint],
     machines: pl.DataFrame,
+    questions: pl.DataFrame,
 ) -> pl.DataFrame:
     """One row per sample, and one per answer of samples of methods, which has an answer_index.
 
     Calls that verify the answer are not part of it: their verdicts and costs have separate columns.
     """
-    answers = answer_calls(calls.filter(pl.col("role") != VERIFY), chosen)
-    of_method = pl.col("sample_id").is_in(chosen["sample_id"].unique().implode())
+    answers = answer_calls(calls.filter(pl.col("role") != VERIFY), chosen, questions)
+    made = pl.concat([chosen["sample_id"], chosen["shared_id"].drop_nulls()]).unique()
+    of_method = pl.col("sample_id").is_in(made.implode())
     plain = calls.filter("is_used", pl.col("role") != VERIFY, ~of_method)
     last = pl.col("call_index") == pl.col("call_index").max().over("sample_id")
     parts = [

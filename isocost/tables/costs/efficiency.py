@@ -126,6 +126,8 @@ def _by_other_rules(
         .drop_nulls("energy_j")
     )
     others = []
+    # Other rules charge shared calls to no sample: what they leave to a question is not known.
+    core_samples = core_samples.filter(pl.col("shared_id").is_null())
     for _, part in charged.sort("attribution").group_by("attribution", maintain_order=True):
         joined = core_samples.drop("energy_j", "energy_method").join(
             part.drop("attribution"), on=run, maintain_order="left"

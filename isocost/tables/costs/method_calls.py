@@ -37,7 +37,8 @@ def build_method_calls(
     """
     methods = points.select("point_id", "method").unique("point_id", keep="first")
     ids = ("sample_id", "session_id", "problem_id", "task", "model_variant", "prompt", "point_id")
-    valid = samples.filter("is_valid").select(ids).join(methods, on="point_id")
+    sharing = ("shared_id", "n_context_questions")
+    valid = samples.filter("is_valid").select(*ids, *sharing).join(methods, on="point_id")
     is_part = pl.col("is_used") | (pl.col("not_used_reason") == "not_needed")
     mine = calls.filter(is_part).select(
         "sample_id",
@@ -47,9 +48,18 @@ def build_method_calls(
         "energy_unknown_reason",
         *(pl.col(name).cast(pl.Float64) for name in _SUMS),
     )
+    made = mine.with_row_index("call")
+    own = valid.join(made, on=["sample_id", "session_id"]).with_columns(part=pl.lit(1.0))
+    # A shared call is one call: each question about its context has its part of it.
+    shared = valid.join(made.rename({"sample_id": "shared_id"}), on=["shared_id", "session_id"])
+    shared = shared.select(own.drop("part").columns).with_columns(
+        part=1.0 / pl.col("n_context_questions")
+    )
     # In one order, so that sums of floats are the same in every build.
-    whole = valid.join(mine.with_row_index("call"), on=["sample_id", "session_id"]).sort(
-        "point_id", "problem_id", "sample_id", "call"
+    whole = (
+        pl.concat([own, shared])
+        .with_columns(pl.col(name) * pl.col("part") for name in _SUMS)
+        .sort("point_id", "problem_id", "sample_id", "call")
     )
     if whole.is_empty():
         return empty("out_method_calls")
@@ -76,7 +86,7 @@ def _means(whole: pl.DataFrame, valid: pl.DataFrame) -> pl.DataFrame:
         for name in _SUMS
     ]
     per_problem = whole.group_by([*_POINT, "role", "problem_id"], maintain_order=True).agg(
-        pl.len().cast(pl.Float64).alias("calls"), *known
+        pl.col("part").sum().alias("calls"), *known
     )
     drawn = valid.group_by("point_id", "problem_id").agg(pl.len().alias("drawn"))
     held = drawn.group_by("point_id").agg(
@@ -104,7 +114,7 @@ def _facts(whole: pl.DataFrame) -> pl.DataFrame:
     both = pl.col("cached_tokens").null_count() + pl.col("prompt_tokens").null_count() == 0
     method = pl.col("energy_method").drop_nulls()
     return whole.group_by([*_POINT, "role"], maintain_order=True).agg(
-        pl.len().cast(pl.Int64).alias("n_role_calls"),
+        pl.col("call").n_unique().cast(pl.Int64).alias("n_role_calls"),
         pl.when(both & (pl.col("prompt_tokens").sum() > 0))
         .then(pl.col("cached_tokens").sum() / pl.col("prompt_tokens").sum())
         .alias("cached_ratio"),

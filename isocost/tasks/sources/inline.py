@@ -9,7 +9,7 @@ from __future__ import annotations
 from isocost.tasks.model import Problem, TaskLike, TaskMistake, make_problem
 from isocost.tasks.registry import register_source
 
-_KEYS = ("question", "reference", "cluster")
+_KEYS = ("question", "reference", "cluster", "context")
 
 
 @register_source
@@ -38,7 +38,8 @@ class Inline:
             key = ("config", "problems", index)
             if not isinstance(row, dict) or not {"question", "reference"} <= set(row) <= set(_KEYS):
                 raise TaskMistake(
-                    "a problem has the keys question and reference, and may have cluster",
+                    "a problem has the keys question and reference, and may have cluster and"
+                    " context",
                     remedy="Correct the entry.",
                     key=key,
                 )
@@ -66,6 +67,7 @@ class Inline:
                 task.verifier,
                 cluster_id=cluster,
                 metadata=origin,
+                fields={"context": str(row["context"])} if "context" in row else None,
             )
             problems.setdefault(problem.problem_id, problem)
         if len(problems) < task.n_problems:

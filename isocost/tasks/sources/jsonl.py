@@ -5,8 +5,8 @@ tables of measured answers (isocost.importers).
 
 `dataset` is the file's path, relative to the working directory. `config`: `question` and
 `reference` name the fields (these are their default names), `cluster` the field of problems that
-belong together. GSM8K's own files need `reference: answer` (the verifier "numeric" understands its
-"#### 18").
+belong together, `context` that of the text which several questions are about. GSM8K's own files
+need `reference: answer` (the verifier "numeric" understands its "#### 18").
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from isocost.registry import did_you_mean
 from isocost.tasks.model import Problem, TaskLike, TaskMistake, make_problem
 from isocost.tasks.registry import register_source
 
-_KEYS = {"question": "question", "reference": "reference", "cluster": None}
+_KEYS = {"question": "question", "reference": "reference", "cluster": None, "context": None}
 
 
 @register_source
@@ -71,7 +71,7 @@ class JsonLines:
         )
 
     def _rows(self, task: TaskLike) -> Iterator[Problem]:
-        names = {**self.fields, **task.config}
+        names = {**_KEYS, **self.fields, **task.config}
         try:
             with Path(task.dataset).expanduser().open(encoding="utf-8") as lines:
                 for number, line in enumerate(lines, start=1):
@@ -104,7 +104,7 @@ class JsonLines:
                 key=("dataset",),
             )
         values = {}
-        for role in ("question", "reference", "cluster"):
+        for role in _KEYS:
             name = names[role]
             if name is None:
                 continue
@@ -129,5 +129,6 @@ class JsonLines:
             values["reference"],
             task.verifier,
             cluster_id=values.get("cluster"),
+            fields={"context": values["context"]} if "context" in values else None,
             metadata={"source": self.name, "file": Path(task.dataset).name, "line": number},
         )

@@ -32,6 +32,7 @@ def asked(question: str = "What is 6 * 7?", **changes: Any) -> Asked:
         "answer_of": lambda text, finish_reason=None: text.split()[-1] if text.split() else None,
         "same": lambda one, other: one == other,
         "draw": lambda purpose: (hash(purpose) % 1000) / 1000,
+        "context": "There are six bags of seven marbles.",
     }
     return Asked(**{**values, **changes})
 

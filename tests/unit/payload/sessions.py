@@ -39,6 +39,7 @@ def session(
     part_rows: int = 5,
     temperature: float = 0.7,
     method: str | MethodSpec = "sample",
+    contexts: int = 0,
     partners: dict[str, EngineConfig] | None = None,
     **changes: Any,
 ) -> Session:
@@ -60,6 +61,7 @@ def session(
     engine_config = EngineConfig(**(config | changes))
     rows = [
         {"question": f"What is {n} + {n + 1}?", "reference": str(2 * n + 1)}
+        | ({"context": f"context number {n % contexts} is given"} if contexts else {})
         for n in range(problems)
     ]
     task = TaskSpec(

@@ -55,6 +55,7 @@ def session_of(names):
         spec = MethodSpec(name=name, parameters=method_of(name, {}).model_dump(mode="json"))
         made = sessions.session(
             "openai", prompts=("direct",), method=spec, problems=2, samples=1, part_rows=20,
+            contexts=2 if METHODS.get(name).needs_context else 0,
             partners={"large": partner},
         )  # fmt: skip
         points += made.points

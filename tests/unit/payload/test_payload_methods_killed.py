@@ -67,10 +67,11 @@ SPECS = (
         name="sequential_revision", parameters={"rounds": 4, "history": 3, "instruction": "Again."}
     ),
     MethodSpec(name="cascade", parameters={"models": ["large"], "thresholds": [-0.5]}),
+    MethodSpec(name="sleep_time", parameters={"sleep_tokens": None, "instruction": "Think."}),
 )
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=["one engine", "two engines"])
+@pytest.mark.parametrize("spec", SPECS, ids=["one engine", "two engines", "shared calls"])
 def test_killed_at_random_moments_the_bank_is_that_of_an_undisturbed_run(
     tmp_path: Path, spec: MethodSpec
 ) -> None:
@@ -78,6 +79,7 @@ def test_killed_at_random_moments_the_bank_is_that_of_an_undisturbed_run(
     session = sessions.session(
         "openai", method=spec, problems=6, samples=8, part_rows=4,
         partners={"large": partner} if spec.name == "cascade" else None,
+        contexts=3 if spec.name == "sleep_time" else 0,
     )  # fmt: skip
     file = tmp_path / "session.json"
     file.write_bytes(session_json(session))

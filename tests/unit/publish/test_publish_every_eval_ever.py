@@ -190,3 +190,14 @@ def test_without_texts_and_with_nothing_judged(core, tmp_path: Path) -> None:
         export(core, tmp_path / "out2")
     with pytest.raises(IsocostError, match="is not a relationship"):
         export(core, tmp_path / "out3", relationship="friend")
+
+
+def test_an_answer_of_several_calls_says_its_method(core, tmp_path: Path) -> None:
+    settings = {"method": "cascade", "method_parameters": "{}", "partners": '{"large": {}}'}
+    core["core_points"] = core["core_points"].with_columns(
+        pl.lit(value).alias(name) for name, value in settings.items()
+    )
+    (done,) = export(core, tmp_path / "out")
+    (result,) = json.loads(done.aggregate.read_text())["evaluation_results"]
+    details = result["generation_config"]["additional_details"]
+    assert {name: details[name] for name in settings} == settings

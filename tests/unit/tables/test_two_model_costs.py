@@ -283,7 +283,7 @@ def test_points_say_what_their_partners_are_and_are_named_by_it():
     assert '"name":"big"' in points["partners"][0]
     assert points["model_card"].to_list() == ["qwen3-0.6b"] * 2
     names = configuration_names(points)
-    assert sorted(names.values()) == ["direct · m · name big", "direct · m · name bigger"]
+    assert sorted(names.values()) == ["direct · m+big", "direct · m+bigger"]
 
 
 def test_steps_of_partners_are_not_the_sessions():
