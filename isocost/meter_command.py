@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _BAD = ("error", "abort")
 _MOST_CALLS, _MOST_TOKENS = 10**9, 10**12
+_INTERRUPTED, _TICK_S = 130, 0.5
 _COLUMNS = (
     *("call_index", "wave", "role", "request_hash", "output_text", "finish_reason"),
     *("error", "prompt_tokens", "cached_tokens", "output_tokens", "arrival_unix_s"),
@@ -77,7 +78,10 @@ def _sweep(root: Path, path: Path) -> int:
     for session_id in plan_sweep(store, path):
         words = [sys.executable, "-m", "isocost.generate"]
         words += ["--session", str(store.session_file(session_id)), "--lake", str(store.lake)]
-        worst = max(worst, subprocess.call(words))
+        code, is_interrupted = _in_foreground(words)
+        if is_interrupted:
+            raise KeyboardInterrupt
+        worst = max(worst, code)
     if worst == 0:
         print(f"everything is banked in {store.lake}; `isocost refresh` derives the tables")
     return worst
@@ -140,12 +144,35 @@ def _run(words: Sequence[str], base_url: str, model: str, key_variable: str | No
     hidden = [key_variable] if key_variable else []
     variables = environment(Question({}, base_url, model, {}), hidden)
     try:
-        code = subprocess.call(words, env=variables)
+        code, is_interrupted = _in_foreground(words, variables)
     except OSError as error:
         raise IsocostError(
             f"cannot be started: {error.strerror}", where=words[0], remedy="Correct the command."
         ) from None
+    if is_interrupted:
+        return _INTERRUPTED
     return code if code >= 0 else 128 - code
+
+
+def _in_foreground(
+    words: Sequence[str], variables: Mapping[str, str] | None = None
+) -> tuple[int, bool]:
+    """A command's exit code, and whether Ctrl-C was pressed meanwhile.
+
+    A terminal sends Ctrl-C to the command as well. It may have work to finish, and what it has
+    called is to be summed up, so its end is waited for; pressed again, Ctrl-C kills it.
+    """
+    with subprocess.Popen(words, env=variables) as process:
+        presses = 0
+        while True:
+            try:
+                return process.wait(_TICK_S), presses > 0
+            except subprocess.TimeoutExpired:
+                continue
+            except KeyboardInterrupt:
+                presses += 1
+                if presses > 1:
+                    process.kill()
 
 
 def _rows(calls: Sequence[MeteredCall]) -> list[dict[str, Any]]:
