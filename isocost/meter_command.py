@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 _BAD = ("error", "abort")
 _MOST_CALLS, _MOST_TOKENS = 10**9, 10**12
+_INTERRUPTED, _TICK_S = 130, 0.5
+_COLUMNS = (
+    *("call_index", "wave", "role", "request_hash", "output_text", "finish_reason"),
+    *("error", "prompt_tokens", "cached_tokens", "output_tokens", "arrival_unix_s"),
+    *("queued_s", "scheduled_s", "first_token_s", "last_token_s"),
+)
 _EXAMPLE = "E.g. `isocost meter --base-url http://127.0.0.1:8000/v1 -- python client.py`."
 
 
@@ -72,7 +78,10 @@ def _sweep(root: Path, path: Path) -> int:
     for session_id in plan_sweep(store, path):
         words = [sys.executable, "-m", "isocost.generate"]
         words += ["--session", str(store.session_file(session_id)), "--lake", str(store.lake)]
-        worst = max(worst, subprocess.call(words))
+        code, is_interrupted = _in_foreground(words)
+        if is_interrupted:
+            raise KeyboardInterrupt
+        worst = max(worst, code)
     if worst == 0:
         print(f"everything is banked in {store.lake}; `isocost refresh` derives the tables")
     return worst
@@ -105,7 +114,7 @@ def _client(arguments: argparse.Namespace) -> int:
         code = _run(arguments.what, base_url, model, arguments.key_variable)
         seconds = time.monotonic() - begun
         exchanges = gateway.accounts.close(account)
-    calls = metered_calls(exchanges, logprobs_k=0, context=address.context)
+    calls = _rows(metered_calls(exchanges, logprobs_k=0, context=address.context, key=address.key))
     print(summary(calls, len(exchanges), seconds))
     for reason in dict.fromkeys(account.refused):
         print(f"refused: {reason}")
@@ -135,62 +144,90 @@ def _run(words: Sequence[str], base_url: str, model: str, key_variable: str | No
     hidden = [key_variable] if key_variable else []
     variables = environment(Question({}, base_url, model, {}), hidden)
     try:
-        code = subprocess.call(words, env=variables)
+        code, is_interrupted = _in_foreground(words, variables)
     except OSError as error:
         raise IsocostError(
             f"cannot be started: {error.strerror}", where=words[0], remedy="Correct the command."
         ) from None
+    if is_interrupted:
+        return _INTERRUPTED
     return code if code >= 0 else 128 - code
 
 
-def summary(calls: Sequence[MeteredCall], requests: int, seconds: float) -> str:
-    """What was called, in lines."""
-    good = [call.completion for call in calls if call.completion.finish_reason not in _BAD]
+def _in_foreground(
+    words: Sequence[str], variables: Mapping[str, str] | None = None
+) -> tuple[int, bool]:
+    """A command's exit code, and whether Ctrl-C was pressed meanwhile.
+
+    A terminal sends Ctrl-C to the command as well. It may have work to finish, and what it has
+    called is to be summed up, so its end is waited for; pressed again, Ctrl-C kills it.
+    """
+    with subprocess.Popen(words, env=variables) as process:
+        presses = 0
+        while True:
+            try:
+                return process.wait(_TICK_S), presses > 0
+            except subprocess.TimeoutExpired:
+                continue
+            except KeyboardInterrupt:
+                presses += 1
+                if presses > 1:
+                    process.kill()
+
+
+def _rows(calls: Sequence[MeteredCall]) -> list[dict[str, Any]]:
+    """A row per call with the names and units of raw_generations, validated like its rows."""
+    from isocost.meter.order import FOLLOW_UP
+    from isocost.payload.judgement import judged
+
+    rows = [
+        judged(
+            {
+                **{name: getattr(call.completion, name, None) for name in _COLUMNS},
+                "call_index": index,
+                "wave": call.wave,
+                "role": "solve" if call.parent is None else FOLLOW_UP,
+                "request_hash": call.asked.request_hash,
+                "output_text": call.completion.text,
+            }
+        )
+        | {"parent_call_index": call.parent}
+        for index, call in enumerate(calls)
+    ]
+    return [{name: row[name] for name in (*_COLUMNS, "parent_call_index")} for row in rows]
+
+
+def summary(calls: Sequence[dict[str, Any]], requests: int, seconds: float) -> str:
+    """What was called, in lines, from a row per call."""
+    good = [call for call in calls if call["finish_reason"] not in _BAD]
     lines = [f"{requests} requests, {len(calls)} calls in {seconds:.1f} s"]
     for name, what in (
         ("prompt_tokens", "prompt tokens"),
         ("cached_tokens", "of them cached"),
         ("output_tokens", "generated tokens"),
     ):
-        known = [value for found in good if (value := getattr(found, name)) is not None]
+        known = [value for found in good if (value := found[name]) is not None]
         lacking = len(good) - len(known)
         note = f" (unknown for {lacking} calls)" if lacking else ""
         lines.append(f"  {what:<18}{sum(known):>10}{note}" if known else f"  {what:<18}   unknown")
-    lines.append(f"  {'follow-up calls':<18}{sum(c.parent is not None for c in calls):>10}")
-    failed = [call.completion for call in calls if call.completion.finish_reason in _BAD]
+    lines.append(
+        f"  {'follow-up calls':<18}{sum(c['parent_call_index'] is not None for c in calls):>10}"
+    )
+    failed = [call for call in calls if call["finish_reason"] in _BAD]
     if failed:
-        lines.append(f"  {'failed calls':<18}{len(failed):>10}, the first: {failed[0].error}")
+        lines.append(f"  {'failed calls':<18}{len(failed):>10}, the first: {failed[0]['error']}")
     return "\n".join(lines)
 
 
-def _write(path: Path, calls: Sequence[MeteredCall]) -> None:
-    """A row per call, with the names and units of raw_generations."""
+def _write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     import polars as pl
 
     from isocost import atomic
-    from isocost.meter.order import FOLLOW_UP
     from isocost.schema.registry import table
     from isocost.schema.types import polars_type
 
-    names = (
-        *("call_index", "wave", "role", "request_hash", "output_text", "finish_reason"),
-        *("error", "prompt_tokens", "cached_tokens", "output_tokens", "arrival_unix_s"),
-        *("queued_s", "scheduled_s", "first_token_s", "last_token_s"),
-    )
-    types = {c.name: polars_type(c) for c in table("raw_generations").columns if c.name in names}
-    schema = {name: types[name] for name in names} | {"parent_call_index": pl.Int32()}
-    rows = [
-        {
-            **{name: getattr(call.completion, name, None) for name in names},
-            "call_index": index,
-            "wave": call.wave,
-            "role": "solve" if call.parent is None else FOLLOW_UP,
-            "request_hash": call.asked.request_hash,
-            "output_text": call.completion.text,
-            "parent_call_index": call.parent,
-        }
-        for index, call in enumerate(calls)
-    ]
+    types = {c.name: polars_type(c) for c in table("raw_generations").columns}
+    schema = {name: types[name] for name in _COLUMNS} | {"parent_call_index": pl.Int32()}
     data = pl.DataFrame(rows, schema=schema)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic.replacing(path) as temporary:

@@ -376,9 +376,7 @@ class OpenAiEngine:
             text=without(answer.whole_text(), [self._server.key()]),
             token_ids=None,
             finish_reason=finish,
-            stop_reason=None
-            if (stop := answer.ended_by()) is None
-            else self._server.redacted(stop),
+            stop_reason=answer.ended_by(self._server.redacted),
             error=self._server.redacted("; ".join(notes)) if notes else None,
             **counts,
             logprobs=logprobs,

@@ -127,7 +127,7 @@ class Answer:
             self.finish_reason = reason or self.finish_reason
         if (stop := choice.get("stop_reason")) is not None:
             if isinstance(stop, str) or (isinstance(stop, int) and not isinstance(stop, bool)):
-                self.stop_reason = str(stop)[:_LONGEST_WORD]
+                self.stop_reason = str(stop)
             else:
                 self._note(f"stop_reason is {_kind(stop)}, not a string or token id")
 
@@ -144,12 +144,15 @@ class Answer:
             else text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
         )
 
-    def ended_by(self) -> str | None:
-        """What stopped the text; the server's own value if it differs from ours."""
+    def ended_by(self, redact: Callable[[str], str]) -> str | None:
+        """What stopped the text; the server's own value if it differs from ours.
+
+        Args:
+            redact: redacts a text, before it is cut, so that no part of a key remains.
+        """
         reason = self.finish_reason
-        return self.stop_reason or (
-            reason[:_LONGEST_WORD] if reason is not None and reason not in KNOWN_FINISHES else None
-        )
+        found = self.stop_reason or (None if reason in KNOWN_FINISHES else reason)
+        return None if found is None else redact(found)[:_LONGEST_WORD]
 
     def counts(self, *, most_output: int | None, context: int | None) -> dict[str, Any]:
         """Token counts under our names, if the usage is consistent; otherwise None, and a note.

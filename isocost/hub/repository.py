@@ -133,6 +133,8 @@ class Repository:
                 super().__init__(*given, **{**named, "disable": True})
 
         with self._faults(), _without_warnings():
+            if not self.place.is_offline and not self.folder.is_dir():
+                _reach(self.place, self.kind, self.name, self.commit)
             return Path(
                 snapshot_download(
                     self.name,
@@ -149,6 +151,18 @@ class Repository:
 
     def _faults(self) -> Any:
         return hub_faults(self.place, self.kind, self.name, self.commit)
+
+
+def _reach(place: Place, kind: Kind, name: str, revision: str | None) -> None:
+    """Ask the hub for a repository, with a limit of time.
+
+    The library's own requests have none before a download: a network that drops what it is sent
+    would be waited for without end.
+    """
+    from huggingface_hub import HfApi, constants
+
+    api = HfApi(endpoint=place.endpoint, token=place.token or False)
+    api.repo_info(name, repo_type=kind, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT)
 
 
 _OF_A_MODEL = ("*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja", "*.py")
@@ -216,7 +230,7 @@ def resolve(kind: Kind, name: str, revision: str | None) -> Repository:
             assert revision is not None
             return Repository(kind, name, revision, place)
         if not place.is_offline:  # asked first: `resolve_revision` alone would fall back silently
-            api.repo_info(name, repo_type=kind, revision=revision)
+            _reach(place, kind, name, revision)
         found = api.resolve_revision(
             name,
             repo_type=kind,

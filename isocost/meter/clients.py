@@ -153,9 +153,11 @@ class FunctionClient:
         if group is None:
             group = _Group(self._words, subprocess.PIPE, environment(question, self._hidden))
             self._group = group
-        cause = None
-        if group.send(question.as_json() + "\n"):
-            cause = group.wait(watched, until=lambda: b"\n" in group.output())
+        group.send(question.as_json() + "\n")
+        cause = group.wait(watched, until=lambda: b"\n" in group.output())
+        if cause is None and b"\n" not in group.output():
+            group.kill()
+            group.read_rest()
         line = group.output().partition(b"\n")[0]
         if cause is not None or not line:
             group.kill()
@@ -235,6 +237,9 @@ class _Group:
         self.code: int | None = None
         self._said = {"stdout": bytearray(), "stderr": bytearray()}
         self._selector = selectors.DefaultSelector()
+        self._unsent = b""
+        if self._process.stdin is not None:
+            os.set_blocking(self._process.stdin.fileno(), False)
         for name in self._said:
             stream = getattr(self._process, name)
             os.set_blocking(stream.fileno(), False)
@@ -259,21 +264,31 @@ class _Group:
         for said in self._said.values():
             said.clear()
 
-    def send(self, line: str) -> bool:
-        """Write to standard input; whether anything reads it."""
+    def send(self, line: str) -> None:
+        """Write to standard input, as fast as it is read while `wait` reads what is said.
+
+        A process may say a lot before it reads, and a question may be larger than a pipe: to wait
+        until all is written would stop both sides for ever.
+        """
+        self._unsent += line.encode()
+        self._write()
+
+    def _write(self) -> None:
         stream = self._process.stdin
-        assert stream is not None
+        if not self._unsent or stream is None:
+            return
         try:
-            stream.write(line.encode())
-            stream.flush()
-        except OSError:
-            return False
-        return True
+            self._unsent = self._unsent[os.write(stream.fileno(), self._unsent) :]
+        except BlockingIOError:
+            return
+        except OSError:  # nothing reads it any more, which its end will say
+            self._unsent = b""
 
     def wait(self, watched: Watch, until: Callable[[], bool] = lambda: False) -> str | None:
         """Read until the command ends, or a condition holds, or it must be ended: then why."""
         while True:
-            self._read(_TICK_S)
+            self._write()
+            self._read(_TICK_S if not self._unsent else _TICK_S / 10)
             if until():
                 return None
             if self._has_ended():

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from isocost.credentials import redacted, without
 from isocost.engines.openai_http import error_message
 from isocost.engines.openai_stream import Answer, Unusable, finish_reason, plain, strict_json
 from isocost.engines.protocol import Completion
@@ -81,7 +82,8 @@ class Asked:
     def most_output(self) -> int | None:
         """Tokens of one choice at most; None if the request does not limit them."""
         given = [self.body.get(name) for name in ("max_tokens", "max_completion_tokens")]
-        return max((most for most in given if type(most) is int), default=None)
+        # Some servers take a negative number for no limit.
+        return max((most for most in given if type(most) is int and most >= 0), default=None)
 
 
 def read_request(path: str, data: bytes, model: str) -> Asked:
@@ -110,8 +112,10 @@ def read_request(path: str, data: bytes, model: str) -> Asked:
     count = 1 if count is None else count
     if type(count) is not int or not 1 <= count * len(prompts) <= MOST_CHOICES:
         raise BadRequest(f"n must be from 1 to {MOST_CHOICES} over all prompts, is {count!r}")
+    if (stream := body.get("stream")) not in (None, False, True) or type(stream) is int:
+        raise BadRequest(f"stream must be true or false, is {str(stream)[:40]}")
     sent, hides = data, False
-    if body.get("stream") is True:
+    if stream is True:
         options = body.get("stream_options")
         options = dict(options) if isinstance(options, dict) else {}
         if options.get("include_usage") is not True:
@@ -205,15 +209,19 @@ class Completions:
         output_tokens: the server's own count; None if it reports none.
     """
 
-    def __init__(self, exchange: Exchange, *, logprobs_k: int, context: int | None) -> None:
+    def __init__(
+        self, exchange: Exchange, *, logprobs_k: int, context: int | None, key: str = ""
+    ) -> None:
         """Read an answer that has passed.
 
         Args:
             exchange: it has ended.
             logprobs_k: most likely tokens per position that are kept.
             context: tokens of the model's context; None if unknown.
+            key: the server's, redacted from what it says.
         """
         self._exchange, self._k, self._context = exchange, logprobs_k, context
+        self._key = key
         self._answers: dict[int, Answer] = {}
         self._tools: dict[int, dict[int, dict[str, str]]] = {}
         self._pieces: dict[int, int] = {}
@@ -224,23 +232,26 @@ class Completions:
             try:
                 self._read()
             except Unusable as error:
-                fault = str(error)[:500]
+                fault = str(error)
             except ValueError as error:
-                fault = f"the answer is not JSON: {str(error)[:200]}"
+                fault = f"the answer is not JSON: {error}"
         self.has_failed = fault is not None
         self.found = [self._failed(fault)] if fault is not None else self._completions()
 
     def _read(self) -> None:
         exchange = self._exchange
+        body = b"".join(piece for _, piece in exchange.pieces)
         if exchange.status is None or exchange.status >= 300:
-            body = b"".join(piece for _, piece in exchange.pieces)[:20_000]
-            said = error_message(body.decode("utf-8", "replace"))
+            said = error_message(body[:20_000].decode("utf-8", "replace"), self._key)
             raise Unusable(f"HTTP {exchange.status}: {said}")
-        if exchange.asked.body.get("stream") is True:
+        if not body.strip():
+            raise Unusable("the answer is empty")
+        # A server that cannot stream may answer in one piece.
+        if exchange.asked.body.get("stream") is True and not body.lstrip().startswith(b"{"):
             for moment, event in _events(exchange.pieces):
                 self._take(event, moment)
         else:
-            whole = strict_json(b"".join(piece for _, piece in exchange.pieces))
+            whole = strict_json(body)
             if not isinstance(whole, dict):
                 raise Unusable("the answer is not a JSON object")
             self._take(_as_event(whole), exchange.pieces[-1][0])
@@ -297,7 +308,8 @@ class Completions:
     def _text(self, index: int) -> str:
         """What was generated: the text, then each tool call as a line of JSON."""
         tools = [json.dumps(call) for _, call in sorted(self._tools.get(index, {}).items())]
-        return "\n".join([*filter(None, [self._answers[index].whole_text()]), *tools])
+        text = "\n".join([*filter(None, [self._answers[index].whole_text()]), *tools])
+        return without(text, [self._key])
 
     def _completions(self) -> list[Completion]:
         asked = self._exchange.asked
@@ -355,8 +367,8 @@ class Completions:
             text=self._text(index),
             token_ids=None,
             finish_reason=finish,
-            stop_reason=answer.ended_by(),
-            error="; ".join(dict.fromkeys(notes))[:500] or None,
+            stop_reason=answer.ended_by(lambda text: without(text, [self._key])),
+            error=self._redacted("; ".join(dict.fromkeys(notes))) or None,
             logprobs=logprobs if len(answer.sampled) == counts["output_tokens"] else None,
             arrival_unix_s=exchange.arrival_unix_s,
             queued_s=exchange.queued_s,
@@ -369,6 +381,10 @@ class Completions:
             output_tokens=counts["output_tokens"],
         )
 
+    def _redacted(self, text: str) -> str:
+        """Redacted before it is cut, so that no part of the key remains."""
+        return redacted(text, [self._key])[:500]
+
     def _failed(self, fault: str) -> Completion:
         exchange = self._exchange
         self.output_tokens = None
@@ -377,7 +393,7 @@ class Completions:
             text=None,
             token_ids=None,
             finish_reason="abort" if exchange.is_broken_off else "error",
-            error=fault,
+            error=self._redacted(fault),
             arrival_unix_s=exchange.arrival_unix_s,
             queued_s=exchange.queued_s,
             scheduled_s=exchange.sent_s,
@@ -390,6 +406,9 @@ def _as_event(whole: Mapping[str, Any]) -> dict[str, Any]:
     choices = whole.get("choices")
     if not isinstance(choices, list):
         return dict(whole)
+    indices = [choice.get("index", 0) for choice in choices if isinstance(choice, dict)]
+    if len(set(map(str, indices))) < len(indices):
+        raise Unusable("several choices have the same index")
     return {
         **whole,
         "choices": [
@@ -405,6 +424,8 @@ def _events(pieces: Sequence[tuple[float, bytes]]) -> Iterator[tuple[float, dict
         if not line.startswith(b"data:"):
             continue
         payload = line.removeprefix(b"data:").strip()
+        if not payload:
+            continue
         if payload == b"[DONE]":
             return
         event = strict_json(payload)
@@ -423,19 +444,24 @@ def _lines(pieces: Sequence[tuple[float, bytes]]) -> Iterator[tuple[float, bytes
         yield moment, rest.strip()
 
 
-def apportioned(total: int | None, weights: Sequence[int]) -> list[int | None]:
+def apportioned(total: Any, weights: Sequence[int]) -> list[Any]:
     """A whole number divided by weights into whole numbers with the same sum.
 
-    By largest remainders; the first ones get what is left over among equals. Unknown stays unknown.
+    By largest remainders; the first ones get what is left over among equals. Unknown stays unknown,
+    and what is not a count is left for the payload, which says so (``judgement``).
 
     Examples:
         >>> apportioned(10, [1, 1, 1])
         [4, 3, 3]
         >>> apportioned(7, [0, 0])
         [4, 3]
+        >>> apportioned("7", [1, 2])
+        ['7', '7']
     """
-    if total is None:
-        return [None] * len(weights)
+    if isinstance(total, float) and total.is_integer():
+        total = int(total)
+    if type(total) is not int or total < 0:
+        return [total] * len(weights)
     scale = sum(weights)
     shares = weights if scale else [1] * len(weights)
     scale = scale or len(weights)

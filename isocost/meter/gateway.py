@@ -29,6 +29,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from isocost.credentials import without
 from isocost.engines.protocol import Address
 from isocost.errors import IsocostError
 from isocost.meter.account import Account, Accounts
@@ -48,7 +49,7 @@ _NOT_PASSED = frozenset(
     (
         b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"te",
         b"trailers", b"transfer-encoding", b"upgrade", b"host", b"content-length",
-        b"authorization", b"accept-encoding", b"date", b"server", b"expect",
+        b"authorization", b"accept-encoding", b"content-encoding", b"date", b"server", b"expect",
     )
 )  # fmt: skip
 """Headers that belong to one connection, or that are set here."""
@@ -56,6 +57,10 @@ _BAD_GATEWAY, _TIMED_OUT = 502, 504
 _LEFT = "the client did not wait for the answer"
 _COUNT = re.compile(rb'"completion_tokens"\s*:\s*(\d{1,9})')
 _LAST_PIECES = 16
+_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
+"""What ends an event; servers end lines in either way."""
+_DECODED = ("gzip", "deflate")
+"""Compressions that are undone if a server uses them although it is asked not to."""
 
 
 class Gateway:
@@ -258,10 +263,14 @@ class Gateway:
             self._away_since_s = None
             exchange.status = answer.status_code
             headers = _passed(answer.headers)
+            if (found := flow.unknown_encoding()) is not None:
+                raise httpx.DecodingError(f"the answer is compressed ({found}), and must not be")
             if asked.body.get("stream") is True and answer.status_code < 300:
                 return StreamingResponse(flow.pieces(), answer.status_code, headers)
             body = b"".join([piece async for piece in flow.raw()])
             await flow.close()
+            if answer.status_code >= 300:  # servers quote keys that they reject
+                body = without(body.decode("latin-1"), [self.upstream.key]).encode("latin-1")
             return Response(body, answer.status_code, headers)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
@@ -286,11 +295,17 @@ class _Flow:
         self._account = account
         self._is_over = False
 
+    def unknown_encoding(self) -> str | None:
+        """How the answer is compressed, if that cannot be undone here."""
+        assert self.answer is not None
+        found = self.answer.headers.get("content-encoding", "identity").lower()
+        return None if found in ("identity", *_DECODED) else found[:40]
+
     async def raw(self) -> AsyncIterator[bytes]:
         """The bytes as they come, which are kept."""
         assert self.answer is not None
         size = 0
-        async for piece in self.answer.aiter_raw():
+        async for piece in self.answer.aiter_bytes():
             self.exchange.take(piece)
             size += len(piece)
             if size > MOST_ANSWER_BYTES:
@@ -349,23 +364,25 @@ async def _without_usage(raw: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     rest = b""
     async for piece in raw:
         rest += piece
-        cut = rest.rfind(b"\n\n") + 2
-        if cut < 2:
-            continue
-        whole, rest = rest[:cut], rest[cut:]
-        if b'"usage"' in whole:
-            events = whole[:-2].split(b"\n\n")
-            whole = b"".join(event + b"\n\n" for event in events if not _is_only_usage(event))
+        whole, cut = [], 0
+        for blank in _BLANK_LINE.finditer(rest, max(0, len(rest) - len(piece) - 3)):
+            event, cut = rest[cut : blank.end()], blank.end()
+            if not _is_only_usage(event):
+                whole.append(event)
+        rest = rest[cut:]
         if whole:
-            yield whole
-    if rest:
+            yield b"".join(whole)
+    if rest and not _is_only_usage(rest):
         yield rest
 
 
 def _is_only_usage(event: bytes) -> bool:
+    if b'"usage"' not in event:
+        return False
+    lines = [line for line in event.splitlines() if line.startswith(b"data:")]
     try:
-        found = json.loads(event.strip().removeprefix(b"data:"))
-    except ValueError:
+        found = json.loads(b"\n".join(line.removeprefix(b"data:") for line in lines))
+    except (ValueError, RecursionError):
         return False
     return isinstance(found, dict) and bool(found.get("usage")) and found.get("choices") == []
 

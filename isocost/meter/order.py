@@ -38,7 +38,7 @@ class MeteredCall:
 
 
 def metered_calls(
-    exchanges: Sequence[Exchange], *, logprobs_k: int, context: int | None
+    exchanges: Sequence[Exchange], *, logprobs_k: int, context: int | None, key: str = ""
 ) -> list[MeteredCall]:
     """Every choice of every request, in the order in which they were asked.
 
@@ -46,6 +46,7 @@ def metered_calls(
         exchanges: requests that have ended, in the order of their arrival.
         logprobs_k: most likely tokens per position that are kept.
         context: tokens of the model's context; None if unknown.
+        key: the server's, redacted from its answers.
     """
     found: list[MeteredCall] = []
     ended: list[tuple[float, int, str]] = []
@@ -53,7 +54,7 @@ def metered_calls(
     for exchange, wave in zip(exchanges, waves(spans), strict=True):
         earlier = [(number, text) for end, number, text in ended if end <= exchange.queued_s]
         parent = parent_of(exchange.asked, earlier)
-        read = Completions(exchange, logprobs_k=logprobs_k, context=context)
+        read = Completions(exchange, logprobs_k=logprobs_k, context=context, key=key)
         for completion in read.found:
             if completion.text:
                 end = exchange.ended_s or exchange.queued_s

@@ -16,19 +16,28 @@ from typing import Any
 
 from isocost.meter.clients import ADDRESS_VARIABLES
 
+_LONGEST_LINE, _MOST_ERROR = 1000, 10_000
+
 
 def main(argv: list[str] | None = None) -> int:
     """Answer until standard input ends."""
     [name] = sys.argv[1:] if argv is None else argv
     module, _, attribute = name.partition(":")
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
+    with (
+        os.fdopen(os.dup(0), encoding="utf-8") as questions,
+        os.fdopen(os.dup(1), "w", encoding="utf-8") as answers,
+    ):
         os.dup2(2, 1)
+        # What a function reads from standard input is not the next question.
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
         try:
             function = getattr(importlib.import_module(module), attribute)
         except Exception as error:
             _say(answers, {"cannot_start": f"{name}: {type(error).__name__}: {error}"})
             return 1
-        for line in sys.stdin:
+        for line in questions:
             _say(answers, _answer(function, json.loads(line)))
     return 0
 
@@ -39,8 +48,9 @@ def _answer(function: Any, asked: dict[str, Any]) -> dict[str, Any]:
     try:
         given = function(asked["problem"], asked["base_url"], asked["model"], **asked["arguments"])
     except Exception:
-        return {"error": traceback.format_exc(limit=-4).strip()}
-    if given is None or not isinstance(given, str):
+        lines = traceback.format_exc(limit=-4).strip().splitlines()
+        return {"error": "\n".join(line[:_LONGEST_LINE] for line in lines)[-_MOST_ERROR:]}
+    if not isinstance(given, str):
         return {"error": f"nothing, and returned {type(given).__name__} instead of a text"}
     return {"answer": given.encode("utf-8", "replace").decode()}
 

@@ -18,6 +18,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from isocost.credentials import redacted, without
 from isocost.engines.protocol import Completion, EngineAway, Request
 from isocost.meter.account import Account, Limits
 from isocost.meter.clients import Client, CommandClient, Ended, FunctionClient, Question
@@ -111,11 +112,23 @@ class Clients:
         )
         try:
             ended = self._client(method).ask(question, watched)
-        except OSError as error:
-            ended = Ended(fault=f"the client cannot be started: {error.strerror or error}")
+        except (OSError, ValueError) as error:
+            # A word with a NUL, which no command line can have, is a ValueError.
+            what = getattr(error, "strerror", None) or error
+            ended = Ended(fault=f"the client cannot be started: {what}")
         finally:
             exchanges = self._gateway.accounts.close(account)
-        return Made(sample, method, ended, exchanges, account)
+        return Made(sample, method, self._redacted(ended), exchanges, account)
+
+    def _redacted(self, ended: Ended) -> Ended:
+        """Without the server's key, which a client does not get but may have found."""
+        key = [self._gateway.upstream.key]
+        return replace(
+            ended,
+            answer=None if ended.answer is None else without(ended.answer, key),
+            fault=None if ended.fault is None else redacted(ended.fault, key),
+            details=redacted(ended.details, key),
+        )
 
     def _client(self, method: External) -> Client:
         """This thread's client of a method; those of other methods are ended."""
@@ -243,7 +256,12 @@ def _take(
     made: Made, sink: Sink, progress: Progress, attempt: int, logprobs_k: int, gateway: Gateway
 ) -> None:
     """Bank a sample: its calls, then its answer."""
-    found = metered_calls(made.exchanges, logprobs_k=logprobs_k, context=gateway.upstream.context)
+    found = metered_calls(
+        made.exchanges,
+        logprobs_k=logprobs_k,
+        context=gateway.upstream.context,
+        key=gateway.upstream.key,
+    )
     rows = [
         sink.take(made.sample, *_as_request(made.sample, item), is_warmup=False, numbered=item[0])
         for item in ((_numbered(index, call), call.completion) for index, call in enumerate(found))

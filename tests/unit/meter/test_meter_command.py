@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import signal
+import subprocess
 import sys
+import time
 
 import polars as pl
 import pytest
@@ -94,3 +98,35 @@ def test_bad_input_is_said_in_a_line(server, tmp_path, capsys, words, said):
     code = cli.main(["--data", str(tmp_path), *shlex.split(words.replace("URL", server.url))])
     shown = capsys.readouterr().err
     assert code == 2 and said in shown and len(shown.splitlines()) <= 2, shown
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+def test_ctrl_c_ends_a_client_and_what_it_has_called_is_summed_up(server, tmp_path, presses):
+    (tmp_path / "client.py").write_text(
+        "import openai, os, signal, time\n"
+        "openai.OpenAI().chat.completions.create(\n"
+        "    model=os.environ['ISOCOST_MODEL'], messages=[{'role': 'user', 'content': '1 + 2'}])\n"
+        f"if {presses} > 1: signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "print('called', flush=True)\n"
+        "try: time.sleep(60)\n"
+        "except KeyboardInterrupt: time.sleep(0.6)\n"  # longer than a shell's patience
+        "print('cleaned up', flush=True)\n"
+    )
+    calls = tmp_path / "calls.parquet"
+    words = ["meter", "--base-url", server.url, "--calls", str(calls)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "isocost", *words, "--", sys.executable, tmp_path / "client.py"],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        while "called" not in process.stdout.readline():
+            assert process.poll() is None
+        for _ in range(presses):
+            os.killpg(process.pid, signal.SIGINT)
+            time.sleep(0.4)
+        shown = process.communicate(timeout=30)[0]
+    assert process.returncode == 130
+    assert ("cleaned up" in shown) == (presses == 1) and "1 requests, 1 calls" in shown
+    assert pl.read_parquet(calls)["output_text"].to_list() == ["The answer is 3."]
