@@ -40,8 +40,8 @@ class Cascade(Method):
     def _one_each(self) -> Cascade:
         if len(self.thresholds) != len(self.models):
             raise ValueError(
-                f"{len(self.models)} partners need {len(self.models)} thresholds, one for each "
-                f"model but the last; there are {len(self.thresholds)}"
+                f"there must be one threshold per partner: {len(self.models)} in `models`, "
+                f"{len(self.thresholds)} in `thresholds`"
             )
         if len(set(self.models)) < len(self.models):
             raise ValueError("a partner is named twice")

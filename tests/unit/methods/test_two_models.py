@@ -57,7 +57,7 @@ def test_an_answer_without_a_score_is_never_kept(fields):
 @pytest.mark.parametrize(
     ("parameters", "what"),
     [
-        ({"models": ["a", "b"]}, "2 partners need 2 thresholds"),
+        ({"models": ["a", "b"]}, "one threshold per partner: 2 in `models`, 1 in"),
         ({"models": ["a", "a"], "thresholds": [-1, -2]}, "a partner is named twice"),
         ({"models": ["Large"]}, "an alias is 1 to 40 lower-case letters"),
         ({"models": [], "thresholds": []}, "at least 1 item"),
