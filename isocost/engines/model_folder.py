@@ -7,7 +7,6 @@ FLOPs of a model (``isocost.costs``).
 from __future__ import annotations
 
 import hashlib
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -177,11 +176,10 @@ class ModelFolder:
         Raises:
             IsocostError: transformers is missing or cannot load it.
         """
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
         try:
             from transformers import AutoTokenizer
 
-            return AutoTokenizer.from_pretrained(str(self.path))
+            return AutoTokenizer.from_pretrained(str(self.path), local_files_only=True)
         except (ImportError, OSError, ValueError) as error:
             said = next(iter(str(error).splitlines()), type(error).__name__)
             raise IsocostError(

@@ -53,8 +53,10 @@ def hub_faults(
         HubFault: always instead of a library's exception.
     """
     import httpx2
-    from huggingface_hub import errors
+    from huggingface_hub import constants, errors
 
+    # The library reads the variable once, when it is imported, whoever imports it first.
+    constants.HF_HUB_OFFLINE = place.is_offline
     known = (
         errors.HfHubHTTPError,
         errors.HFValidationError,

@@ -40,14 +40,19 @@ class Root(NamedTuple):
     imports: list[str]
 
 
-def measured(store: Store, folder: Path, vllm_sweep: Path, engine: str, options: dict) -> str:
-    """Plans the sweep of the vLLM session for another engine, and banks it."""
+def measured(
+    store: Store, folder: Path, vllm_sweep: Path, engine: str, options: dict | None = None
+) -> str:
+    """Plans the sweep of the vLLM session for another engine, and banks it.
+
+    With options for an engine that loads no model.
+    """
     sweep = yaml.safe_load(vllm_sweep.read_text())
-    sweep |= {
-        "sweep": f"by-{engine}",
-        "engine": {"engine": engine, "max_num_seqs": 4, "options": options},
-    }
-    sweep["models"] = [{"name": "tiny-llama", "path": "adder"}]
+    sweep["sweep"] = f"by-{engine.replace('_', '-')}"
+    sweep["engine"]["engine"] = engine
+    if options is not None:
+        sweep["engine"] = {"engine": engine, "max_num_seqs": 4, "options": options}
+        sweep["models"] = [{"name": "tiny-llama", "path": "adder"}]
     path = folder / f"{engine}.yaml"
     path.write_text(json.dumps(sweep))
     (session_id,) = refresh.plan_sweep(store, path)
@@ -75,6 +80,7 @@ def root(built: tuple[Place, str], tmp_path_factory: pytest.TempPathFactory) -> 
         sessions["openai"] = measured(
             store, folder, place.sweep, "openai", {"base_url": server.url}
         )
+    sessions["vllm_serve"] = measured(store, folder, place.sweep, "vllm_serve")
     mapping = folder / "mapping.json"
     mapping.write_text(json.dumps(GENERIC_MAPPING))
     for name in registered():

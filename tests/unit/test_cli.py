@@ -249,7 +249,7 @@ REST = {
     "plan": ["s.yaml"],
     "import": ["counts", "c.jsonl"],
 }
-MAKES = {"plan", "import"}
+MAKES = {"plan", "import", "meter"}
 ASKS_NOTHING = {"doctor", "tasks"}  # look at the machine and the hub, not at a data root
 
 
