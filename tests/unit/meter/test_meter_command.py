@@ -107,8 +107,9 @@ def test_ctrl_c_ends_a_client_and_what_it_has_called_is_summed_up(server, tmp_pa
         "openai.OpenAI().chat.completions.create(\n"
         "    model=os.environ['ISOCOST_MODEL'], messages=[{'role': 'user', 'content': '1 + 2'}])\n"
         f"if {presses} > 1: signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
-        "print('called', flush=True)\n"
-        "try: time.sleep(60)\n"
+        "try:\n"
+        "    print('called', flush=True)\n"
+        "    time.sleep(60)\n"
         "except KeyboardInterrupt: time.sleep(0.6)\n"  # longer than a shell's patience
         "print('cleaned up', flush=True)\n"
     )
