@@ -19,6 +19,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from isocost.capabilities import Capabilities
@@ -32,8 +33,8 @@ from isocost.engines.protocol import (
 )
 from isocost.errors import IsocostError
 
-CLOSING_S = 15.0
-"""How long an engine may take to end by itself."""
+CLOSING_S = 25.0
+"""How long an engine may take to end by itself, with what it has started; vllm_serve takes 20 s."""
 _CHILD = "isocost.payload.partner_process"
 
 
@@ -66,6 +67,8 @@ class PartnerEngine:
         self._here: Engine = make(settings)
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
+        self._talker: threading.Thread | None = None
+        self._outbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._news: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
         self._description: dict[str, Any] = {}
         self._flying: set[str] = set()
@@ -93,6 +96,7 @@ class PartnerEngine:
             IsocostError: the engine does not start, with its own message.
         """
         ours, theirs = socket.socketpair()
+        self._pipe = Connection(ours.detach())
         with theirs:
             # In a group of its own: Ctrl-C is for the payload, which ends its engines in order.
             self._process = subprocess.Popen(
@@ -101,9 +105,11 @@ class PartnerEngine:
                 start_new_session=True,
                 env=os.environ,
             )
-        self._pipe = Connection(ours.detach())
-        # What the child says is read at once: a full pipe on both sides would stop both for ever.
+        # Threads read what the child says and write what it is sent: while it is at a step its pipe
+        # fills up, and whoever writes waits. The payload must not, nor its own engine with it.
         threading.Thread(target=self._listen, args=(self._pipe,), daemon=True).start()
+        self._talker = threading.Thread(target=self._talk, args=(self._pipe,), daemon=True)
+        self._talker.start()
         self._send("start", self.name, self._settings)
         kind, *said = self._news.get()
         if kind == "up":
@@ -169,14 +175,20 @@ class PartnerEngine:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(CLOSING_S)
                 break
+        self._outbox.put(None)
+        if self._talker is not None:
+            self._talker.join(CLOSING_S)
         if self._pipe is not None:
             self._pipe.close()
 
     def _send(self, *message: Any) -> None:
         """Send a message; one to a process that has ended is answered by `step`."""
-        assert self._pipe is not None, "the engine was not started"
+        self._outbox.put(ForkingPickler.dumps(message))
+
+    def _talk(self, pipe: Connection) -> None:
         with suppress(OSError):
-            self._pipe.send(message)
+            while (message := self._outbox.get()) is not None:
+                pipe.send_bytes(message)
 
     def _listen(self, pipe: Connection) -> None:
         with suppress(EOFError, OSError):

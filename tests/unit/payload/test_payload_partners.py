@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
+import threading
 import time
 from dataclasses import replace
 from typing import ClassVar
@@ -254,6 +256,41 @@ def test_a_process_that_dies_gives_back_what_it_had_and_all_that_comes_later():
             assert [c.request_id for c in waited(engine, 1)] == ["r9"]
         finally:
             engine.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_a_process_at_a_long_step_keeps_nobody_waiting(monkeypatch, seed):
+    """However much it is sent: the payload's own engine would stand still, and Ctrl-C with it."""
+    dice = random.Random(seed)
+    texts = [f"3 + 4{' ' * dice.randrange(60_000)}" for _ in range(dice.randrange(20, 40))]
+    texts += [f"3 + 4{' ' * 300_000}"]  # more than a pipe holds
+    with serving() as server:
+        engine = served(server)
+        engine.start()
+        process = engine._process
+        assert process is not None
+        try:
+            for answered in (True, False):
+                os.kill(process.pid, signal.SIGSTOP)
+                numbers = range(len(texts)) if answered else range(len(texts), 2 * len(texts))
+                asked = [request(n, text) for n, text in zip(numbers, texts, strict=True)]
+                adding = threading.Thread(target=lambda: [*map(engine.add, asked)], daemon=True)  # noqa: B023
+                adding.start()
+                adding.join(5)
+                assert not adding.is_alive() and engine.step() == []
+                assert engine.unfinished() == len(texts)
+                if answered:
+                    os.kill(process.pid, signal.SIGCONT)
+                    done = {c.request_id: c.finish_reason for c in waited(engine, len(texts))}
+                    assert done == {r.request_id: "stop" for r in asked}
+            monkeypatch.setattr("isocost.payload.partner.CLOSING_S", 0.3)
+        finally:
+            closing = threading.Thread(target=engine.close, daemon=True)
+            closing.start()
+            closing.join(10)
+            process.kill()
+        assert not closing.is_alive() and process.wait(10) == -signal.SIGKILL
 
 
 @pytest.mark.slow
