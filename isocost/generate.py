@@ -15,9 +15,9 @@ import argparse
 from contextlib import suppress
 from pathlib import Path
 
+from isocost.engines.parent import end_with_parent
 from isocost.errors import IsocostError
 from isocost.payload.loop import Stop
-from isocost.payload.parent import end_with_parent
 from isocost.payload.progress import Reporter
 from isocost.payload.session import Outcome, RunFailed, generate
 from isocost.sweep import read_session

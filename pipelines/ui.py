@@ -15,7 +15,7 @@ import sys
 import time
 from contextlib import suppress
 
-from isocost.payload.parent import end_with_parent
+from isocost.engines.parent import end_with_parent
 
 GRACE_S = 15.0
 """What was asked to end is killed after this time."""

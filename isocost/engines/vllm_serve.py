@@ -32,6 +32,7 @@ from isocost.engines.model_folder import ModelFolder
 from isocost.engines.openai import OpenAiEngine
 from isocost.engines.openai_http import ExchangeFailed, Limits
 from isocost.engines.openai_server import Server
+from isocost.engines.parent import until_parent_ends
 from isocost.engines.protocol import (
     Address,
     Completion,
@@ -135,7 +136,7 @@ class VllmServeEngine:
         # The server forgets its prompts after the warm-up, which only this mode allows.
         variables = {**os.environ, "VLLM_SERVER_DEV_MODE": "1"}
         self._process = subprocess.Popen(
-            words,
+            until_parent_ends(words),
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,

@@ -16,6 +16,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
+from isocost.engines.parent import end_with_parent
 from isocost.engines.protocol import (
     REFUSALS,
     Completion,
@@ -26,7 +27,6 @@ from isocost.engines.protocol import (
     refused,
 )
 from isocost.errors import IsocostError
-from isocost.payload.parent import end_with_parent
 
 
 def serve(pipe: Connection) -> int:

@@ -75,7 +75,7 @@ def one(name: str, ground: Ground) -> Outcome:
 
 
 def _work(home: Path, pipe: Connection) -> None:
-    from isocost.payload.parent import end_with_parent
+    from isocost.engines.parent import end_with_parent
 
     faulthandler.enable()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what a try started is ended

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -132,6 +135,56 @@ def test_a_server_is_used_and_ended_with_all_its_processes(tmp_path, monkeypatch
     time.sleep(0.2)
     left = [p for p in Path("/proc").glob("[0-9]*") if _mentions(p, str(noted))]
     assert left == []
+
+
+# Whoever runs the tests may ignore or block the signal, which processes inherit.
+STARTER = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+sys.path[:0] = {path!r}
+from test_vllm_serve import ALONE, settings
+from isocost.engines import vllm_serve
+vllm_serve.command = lambda *given: [sys.executable, "-c", ALONE, str(given[2]), {noted!r}]
+engine = vllm_serve.VllmServeEngine(settings({folder!r}, logprobs_k=0))
+engine.start()
+print("up", flush=True)
+time.sleep(99)
+"""
+ALONE = "\n".join(line for line in STUB.splitlines() if not line.startswith("child"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="the parent-death signal is Linux's"
+)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["kill", "term"])
+def test_a_server_ends_with_its_starter_however_that_ends(tmp_path, number):
+    """A partner's process or a payload may be killed: nobody else knows of the server."""
+    noted = tmp_path / "noted"
+    (tmp_path / "config.json").write_text("{}")
+    script = STARTER.format(
+        path=[str(Path(__file__).parent), *sys.path], noted=str(noted), folder=str(tmp_path)
+    )
+    starter = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    try:
+        assert starter.stdout is not None and starter.stdout.readline() == "up\n"
+        [server] = [
+            p for p in Path("/proc").glob("[0-9]*")
+            if _mentions(p, str(noted)) and p.name != str(starter.pid)
+        ]  # fmt: skip
+        starter.send_signal(number)
+        starter.wait(10)
+        until = time.monotonic() + 20
+        while _mentions(server, str(noted)) and time.monotonic() < until:
+            time.sleep(0.05)
+        is_left = _mentions(server, str(noted))
+        if is_left:
+            os.kill(int(server.name), signal.SIGKILL)
+        assert not is_left
+    finally:
+        starter.kill()
+        starter.communicate()
 
 
 def _mentions(process: Path, text: str) -> bool:

@@ -13,7 +13,7 @@ import pytest
 
 # Whoever runs the tests may ignore or block the signal, which processes inherit; the payload listens.
 LISTEN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_DFL); signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])"
-CHILD = f"{LISTEN}; import sys, time; from isocost.payload.parent import end_with_parent; end_with_parent(); print('up', flush=True); time.sleep(60)"
+CHILD = f"{LISTEN}; import sys, time; from isocost.engines.parent import end_with_parent; end_with_parent(); print('up', flush=True); time.sleep(60)"
 PARENT = f"import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', {CHILD!r}]); print(p.pid, flush=True); time.sleep(60)"
 
 
