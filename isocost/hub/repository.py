@@ -16,7 +16,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
-from isocost.hub.faults import HubFault, hub_faults
+from isocost.hub.faults import hub_faults
 from isocost.hub.place import Place, current_place
 from isocost.plain_files import compose, construct
 
@@ -62,25 +62,27 @@ class Repository:
         Raises:
             HubFault: the hub cannot be asked, or has no such commit.
         """
+        kept = self._kept_sizes()
+        if kept is None and not (self.place.is_offline and self.folder.is_dir()):
+            self._snapshot([_CARD])  # also keeps the listing
+            kept = self._kept_sizes()
+        if kept is not None:
+            return kept
+        paths = sorted(path for path in self.folder.rglob("*") if path.is_file())
+        return {path.relative_to(self.folder).as_posix(): path.stat().st_size for path in paths}
+
+    def _kept_sizes(self) -> dict[str, int] | None:
+        """The listing in the cache; a commit's never changes."""
         from huggingface_hub import get_cached_repo_tree
         from huggingface_hub.errors import CachedRepoTreeNotFoundError
 
         try:
-            self._snapshot([_CARD])  # also keeps the listing
-        except HubFault:
-            if not (self.place.is_offline and self.folder.is_dir()):
-                raise
-        try:
             tree = get_cached_repo_tree(
                 self.name, repo_type=self.kind, revision=self.commit, cache_dir=self.place.cache
             )
-            return {file.path: file.size for file in sorted(tree, key=lambda file: file.path)}
         except CachedRepoTreeNotFoundError:
-            kept = (path for path in self.folder.rglob("*") if path.is_file())
-            return {
-                path.relative_to(self.folder).as_posix(): path.stat().st_size
-                for path in sorted(kept)
-            }
+            return None
+        return {file.path: file.size for file in sorted(tree, key=lambda file: file.path)}
 
     def fetch(self, file: str) -> Path:
         """The local path of a file, downloaded if the cache lacks it.

@@ -15,8 +15,9 @@ from typing import Any
 from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex
 from isocost.hub import HubFault, Repository, repository_at, resolve
-from isocost.hub.rows import Row, columns_of, rows_of
+from isocost.hub.rows import Row, rows_of
 from isocost.hub.splits import data_files, matching
+from isocost.tasks.columns import top_columns
 from isocost.tasks.model import Problem, TaskLike, TaskMistake
 
 _KEYS: dict[str, tuple[str | int, ...]] = {
@@ -56,32 +57,25 @@ class Rows:
         """
         return self._repository().commit
 
-    def columns(self) -> list[str]:
-        """The columns of its first file.
-
-        Raises:
-            TaskMistake: a file cannot be found or read.
-        """
-        with _mistakes():
-            repository = self._repository()
-            file = self._files(repository)[0]
-            return columns_of(repository.fetch(file), file)
-
-    def read(self, columns: list[str] | None = None) -> Iterator[tuple[str, Row]]:
+    def read(self, columns: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:
         """Its rows, each with its place: file and row.
 
         Files are fetched one after the other, as they are needed.
 
         Args:
-            columns: columns to read; all if None.
+            columns: columns to read by the field that each becomes; see ``top_columns``.
 
         Raises:
-            TaskMistake: a file cannot be found or read.
+            TaskMistake: a file cannot be found or read, or lacks a column.
         """
+
+        def choose(known: list[str]) -> list[str]:
+            return top_columns(columns, known)
+
         with _mistakes():
             repository = self._repository()
             for file in self._files(repository):
-                for number, row in rows_of(repository.fetch(file), file, columns):
+                for number, row in rows_of(repository.fetch(file), file, choose):
                     yield f"{self.dataset} {file} row {number}", row
 
     def _repository(self) -> Repository:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from isocost.hub.rows import Row
 from isocost.registry import Registry
-from isocost.tasks.columns import text_of, top_columns
+from isocost.tasks.columns import text_of
 from isocost.tasks.hub_rows import Rows
 from isocost.tasks.model import Problem, TaskLike, make_problem
 
@@ -100,9 +100,8 @@ class ReadyTask(ABC):
         Raises:
             TaskMistake: a row or a file is at fault.
         """
-        needed = top_columns({name: name for name in self.columns}, rows.columns())
         shots = self.shots(rows)
-        for where, row in rows.read(needed):
+        for where, row in rows.read({name: name for name in self.columns}):
             made = self.made(row, where, seed=task.seed, shots=shots)
             yield make_problem(
                 task.name,

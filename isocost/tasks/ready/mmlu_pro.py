@@ -45,7 +45,8 @@ class MmluPro(ReadyTask):
     def shots(self, rows: Rows) -> dict[str, str]:
         """The introduction and the first five examples of each subject."""
         examples: dict[str, list[str]] = defaultdict(list)
-        for where, row in replace(rows, split="validation").read():
+        needed = {name: name for name in ("question", "options", "category", "cot_content")}
+        for where, row in replace(rows, split="validation").read(needed):
             told = text(row, "cot_content", where).replace(_BEGINNING, "")
             examples[text(row, "category", where)].append(f"{_asked(row, where)} {told}\n\n")
         return {

@@ -19,7 +19,6 @@ from isocost.tasks.columns import (
     check_columns,
     choices_of,
     text_of,
-    top_columns,
 )
 from isocost.tasks.hub_rows import Rows, check_shuffle, checked_texts, first_distinct
 from isocost.tasks.model import Problem, TaskLike, TaskMistake, make_problem
@@ -100,9 +99,7 @@ class HuggingFace:
             )
 
     def _problems(self, task: TaskLike) -> Iterator[Problem]:
-        rows = _rows(task)
-        needed = top_columns(task.config["columns"], rows.columns())
-        for where, row in rows.read(needed):
+        for where, row in _rows(task).read(task.config["columns"]):
             yield _problem(task, row, where)
 
 
