@@ -14,18 +14,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeGuard
 
 from isocost.hub.faults import hub_faults
-from isocost.hub.place import Place, current_place
+from isocost.hub.place import Kind, Place, current_place
 from isocost.plain_files import compose, construct
 
-Kind = Literal["dataset", "model"]
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _CARD = "README.md"
 
 
-def is_commit(revision: str | None) -> bool:
+def _is_commit(revision: str | None) -> TypeGuard[str]:
     """Whether a revision is a commit already."""
     return revision is not None and _COMMIT.fullmatch(revision) is not None
 
@@ -227,12 +226,11 @@ def resolve(kind: Kind, name: str, revision: str | None) -> Repository:
 
     place = current_place()
     with hub_faults(place, kind, name, revision):
-        api = HfApi(endpoint=place.endpoint, token=place.token or False)
-        if is_commit(revision):
-            assert revision is not None
+        if _is_commit(revision):
             return Repository(kind, name, revision, place)
         if not place.is_offline:  # asked first: `resolve_revision` alone would fall back silently
             _reach(place, kind, name, revision)
+        api = HfApi(endpoint=place.endpoint, token=place.token or False)
         found = api.resolve_revision(
             name,
             repo_type=kind,

@@ -19,6 +19,7 @@ from isocost.tasks.columns import (
     check_columns,
     choices_of,
     text_of,
+    value_of,
 )
 from isocost.tasks.hub_rows import Rows, first_rows
 from isocost.tasks.model import Problem, TaskLike, TaskMistake, make_problem
@@ -137,7 +138,7 @@ def _tests(row: Mapping[str, Any], named: Any, where: str) -> str:
     """The tests of a row: texts of one or several columns, and of lists in them, one per line."""
     found = []
     for column in named if isinstance(named, list) else [named]:
-        value = row.get(column)
+        value = value_of(row, column)
         if isinstance(value, list):
             found += [text_of({column: part}, "tests", column, where) for part in value]
         else:
