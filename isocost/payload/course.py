@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from isocost.bank.resume import REPLIED
 from isocost.engines.protocol import Request
 from isocost.methods import Answer, Call, LimitReached, Method, Reply, Steps, judged
 from isocost.payload.judgement import FINISHES
@@ -96,7 +97,7 @@ class Course:
         index = int(row["call_index"])
         item = self._pending.pop(index)
         if item.call.shared and row["finish_reason"] in _ENDED:
-            self._shared[index] = row
+            self._shared[index] = {name: row[name] for name in REPLIED}
         if row["request_hash"] != item.request_hash:  # made for another sample that waits for it
             self._fault = _DIFFERS.format(index)
         self._keep(index, row)

@@ -114,8 +114,8 @@ class Crew:
 def share_cores() -> None:
     """Let engines in several processes compute on the same cores.
 
-    Threads of OpenMP spin while they wait, and would take the cores from the other engine: both
-    then are several times slower. To be set before PyTorch is imported; an existing value is kept.
+    Threads of OpenMP spin while they wait, and would take the cores from the other engine.
+    To be set before PyTorch is imported; an existing value is kept.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

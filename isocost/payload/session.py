@@ -11,7 +11,7 @@ import importlib.metadata
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -38,6 +38,7 @@ from isocost.payload.preflight import (
     check_prompts,
 )
 from isocost.payload.progress import Progress, Reporter, duration
+from isocost.payload.shared import SharedCalls
 from isocost.payload.weights import fetch_weights
 from isocost.payload.work import Sample, Work, derived_seed, engine_settings, payload_options
 from isocost.sweep import Session, session_json
@@ -200,10 +201,8 @@ def _courses(
     session_id = writer.manifest.session_id
     asked = [point_id for point_id, method in work.methods.items() if not method.is_outside]
     banked = banked_calls(writer.files, session_id, todo, asked)
-    owned = banked_calls(writer.files, session_id, work.owners(todo), asked)
-    shared: dict[str, dict[int, Mapping[str, Any]]] = {
-        holder: dict(rows) for holder, rows in owned.items()
-    }
+    owners = work.owners(todo)
+    shared = SharedCalls(owners, banked_calls(writer.files, session_id, owners, asked))
     seeded = bool(options["per_request_seed"])
 
     def course_of(sample: Sample) -> Course | None:
@@ -217,7 +216,7 @@ def _courses(
             room=engine.room,
             per_request_seed=seeded,
             banked=banked.get(sample.sample_id),
-            shared=None if sample.owner is None else shared.setdefault(sample.owner.sample_id, {}),
+            shared=shared.begin(sample),
         )
 
     return course_of

@@ -129,7 +129,10 @@ class Work:
             yield Sample(self.points[point_id], self._asked[point_id][problem_id], index)
 
     def owners(self, missing: pl.DataFrame) -> pl.DataFrame:
-        """What holds the shared calls of missing samples, in the columns of `plan`."""
+        """What holds the shared calls of missing samples, in the columns of `plan`.
+
+        And ``users``, the number of the samples that share them.
+        """
         contexts = {
             problem_id: asked.problem.context_id
             for mine in self._asked.values()
@@ -137,7 +140,8 @@ class Work:
             if asked.problem.context_id is not None
         }
         about = pl.col("problem_id").replace_strict(contexts, default=None, return_dtype=pl.String)
-        return missing.with_columns(about).drop_nulls("problem_id").unique(maintain_order=True)
+        held = missing.with_columns(about).drop_nulls("problem_id")
+        return held.group_by(missing.columns, maintain_order=True).agg(pl.len().alias("users"))
 
     def asked(self) -> list[tuple[Point, Asked]]:
         """Every point with each of its rendered problems."""

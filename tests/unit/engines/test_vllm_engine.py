@@ -14,18 +14,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from isocost.engines import model_folder, vllm, vllm_arguments
+from isocost.capabilities import capabilities_of, engine_names
+from isocost.engines import model_folder, vllm_arguments, vllm_settings
 from isocost.engines.model_folder import ModelFolder
 from isocost.engines.protocol import EngineSettings, engine_class
 from isocost.engines.vllm import (
     VllmEngine,
     encode_chat,
     flat_logprobs,
-    omp_binding,
     plain,
-    set_environment,
-    why_not_compiled,
 )
+from isocost.engines.vllm_settings import omp_binding, set_environment, why_not_compiled
 from isocost.errors import IsocostError
 
 
@@ -55,8 +54,17 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_sound_folder_passes(folder):
-    VllmEngine(settings(folder)).check()
+LOADING = [name for name in engine_names() if capabilities_of(name).loads_model]
+"""Engines that load a model: what one refuses before it starts, all do."""
+
+
+@pytest.fixture(params=sorted({*LOADING} - {"vllm_scorer"}))  # which needs a real tokenizer
+def engine(request: pytest.FixtureRequest) -> type:
+    return engine_class(request.param)
+
+
+def test_a_sound_folder_passes(engine, folder):
+    engine(settings(folder)).check()
 
 
 @pytest.mark.parametrize(
@@ -72,10 +80,10 @@ def test_a_sound_folder_passes(folder):
         (lambda f: (f / "model.safetensors").unlink(), "no weights"),
     ],
 )
-def test_a_folder_that_lacks_something_is_refused_with_the_remedy(folder, hurt, said):
+def test_a_folder_that_lacks_something_is_refused_with_the_remedy(engine, folder, hurt, said):
     hurt(folder)
     with pytest.raises(IsocostError, match=said):
-        VllmEngine(settings(folder)).check()
+        engine(settings(folder)).check()
 
 
 @pytest.mark.parametrize(
@@ -90,12 +98,12 @@ def test_a_folder_that_lacks_something_is_refused_with_the_remedy(folder, hurt, 
     ],
 )
 def test_without_a_compiler_small_functions_run_uncompiled_and_a_model_is_refused(
-    folder, monkeypatch, hurt, said
+    engine, folder, monkeypatch, hurt, said
 ):
-    monkeypatch.setattr(vllm, "is_cpu_build", lambda: True)
+    monkeypatch.setattr(vllm_settings, "is_cpu_build", lambda: True)
     monkeypatch.setattr(os, "environ", dict(os.environ))  # a copy to change
     monkeypatch.setattr(
-        vllm.shutil,
+        vllm_settings.shutil,
         "which",
         lambda name: "/usr/bin/g++" if name == "g++" and os.environ["PATH"] != "/nowhere" else None,
     )
@@ -105,32 +113,34 @@ def test_without_a_compiler_small_functions_run_uncompiled_and_a_model_is_refuse
     set_environment(multiprocessing=False)
     assert "TORCH_COMPILE_DISABLE" not in os.environ
     hurt(monkeypatch)
-    VllmEngine(settings(folder)).check()
+    engine(settings(folder)).check()
     set_environment(multiprocessing=False)
     assert os.environ["TORCH_COMPILE_DISABLE"] == "1"
     with pytest.raises(IsocostError, match=said):
-        VllmEngine(settings(folder, enforce_eager=False)).check()
+        engine(settings(folder, enforce_eager=False)).check()
 
 
-def test_a_kv_cache_too_small_for_one_sequence_is_refused_with_both_numbers(folder):
+def test_a_kv_cache_too_small_for_one_sequence_is_refused_with_both_numbers(engine, folder):
     # 2 (keys and values) x 30 layers x 3 heads x 64 channels x 4 bytes = 46,080 bytes a token
     assert ModelFolder(folder, "tiny").kv_bytes_per_token("float32") == 46_080
     needed = 46_080 * 256
-    VllmEngine(settings(folder, kv_cache_bytes=needed)).check()
+    engine(settings(folder, kv_cache_bytes=needed)).check()
     with pytest.raises(IsocostError, match=f"fits 255 tokens.*needs {needed} bytes"):
-        VllmEngine(settings(folder, kv_cache_bytes=needed - 1)).check()
-    VllmEngine(settings(folder, kv_cache_bytes=needed // 2, dtype="bfloat16")).check()
+        engine(settings(folder, kv_cache_bytes=needed - 1)).check()
+    engine(settings(folder, kv_cache_bytes=needed // 2, dtype="bfloat16")).check()
 
 
 @pytest.mark.parametrize("name", ["max_model_len", "kv_cache_bytes", "dtype"])
-def test_what_only_a_server_may_leave_open_is_asked_for(folder: Path, name: str) -> None:
+def test_what_only_a_server_may_leave_open_is_asked_for(
+    engine: type, folder: Path, name: str
+) -> None:
     with pytest.raises(IsocostError, match="needs max_model_len, kv_cache_bytes and dtype"):
-        VllmEngine(settings(folder, **{name: None})).check()
+        engine(settings(folder, **{name: None})).check()
 
 
-def test_more_than_the_free_memory_or_the_models_positions_is_refused(folder, monkeypatch):
+def test_more_than_the_free_memory_or_the_models_positions_is_refused(engine, folder, monkeypatch):
     with pytest.raises(IsocostError, match="8192 positions"):
-        VllmEngine(settings(folder, max_model_len=8193, kv_cache_bytes=2**40)).check()
+        engine(settings(folder, max_model_len=8193, kv_cache_bytes=2**40)).check()
     monkeypatch.setattr(model_folder, "free_memory", lambda: 2**26 + 1999)
     with pytest.raises(IsocostError, match="more memory than is free"):
         ModelFolder(folder, "tiny").check_memory(2**26, dtype="float32")

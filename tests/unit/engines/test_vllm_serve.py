@@ -65,7 +65,7 @@ def test_the_settings_of_a_session_are_the_servers_command_line():
         "--host 127.0.0.1 --port 8001 --served-model-name tiny --dtype float32 --seed 3",
         "--max-model-len 256 --kv-cache-memory-bytes 67108864 --max-num-seqs 4",
         "--max-num-batched-tokens 512 --no-enable-prefix-caching --enforce-eager",
-        "--max-logprobs 25 --enable-prompt-tokens-details --tensor-parallel-size 2",
+        "--max-logprobs 25 --generation-config vllm --enable-prompt-tokens-details --tensor-parallel-size 2",
         '--tool-call-parser hermes --enable-auto-tool-choice --x {"a": 1}',
     ):
         assert part in text
@@ -77,6 +77,7 @@ def test_the_settings_of_a_session_are_the_servers_command_line():
     [
         ({"serve_args": {"port": 1}}, "port is set by the session itself"),
         ({"serve_args": {"max-model-len": 1}}, "max-model-len is set by the session itself"),
+        ({"serve_args": {"quantization": "fp8"}}, "quantization is set by the session itself"),
         ({"serve_args": {"a b": 1}}, "is not an option with a value"),
         ({"serve_arg": {}}, "has no option 'serve_arg'"),
         ({"start_s": "long"}, "must be int or float, is str"),

@@ -8,6 +8,8 @@ from typing import ClassVar
 import polars as pl
 import pytest
 import sessions
+from hypothesis import given
+from hypothesis import strategies as st
 from scripted import ScriptedEngine, completion
 
 from isocost.bank.reader import read_manifests, read_raw
@@ -19,6 +21,8 @@ from isocost.methods import METHODS, Answer, Asked, Call, Method, Steps
 from isocost.payload.loop import Stop
 from isocost.payload.progress import Reporter
 from isocost.payload.session import generate
+from isocost.payload.shared import SharedCalls
+from isocost.payload.work import Work
 from isocost.schema.frames import faults
 from isocost.sweep import ModelVariant
 from isocost.sweep.models import MethodSpec
@@ -303,3 +307,32 @@ def test_sharing_without_a_context_fails_the_sample(tmp_path, engine):
     engine.reply = staticmethod(lambda request: "word")
     outcome = go(tmp_path, session_of("test_peeks", contexts=0))
     assert outcome.errors == 10 and "has no context to share it with" in outcome.first_error
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.integers(0, PROBLEMS - 1), st.integers(0, SAMPLES - 1)),
+        unique=True,
+        min_size=1,
+    ),
+    data=st.data(),
+)
+def test_shared_calls_are_known_until_the_last_sample_has_begun(rows, data):
+    work = Work(session_of())
+    names = work.plan["problem_id"].unique(maintain_order=True).to_list()
+    [point_id] = work.points
+    todo = pl.DataFrame(
+        [(point_id, names[problem], index) for problem, index in rows],
+        schema=work.plan.schema,
+        orient="row",
+    )
+    users = {(row[1], row[2]): row[3] for row in work.owners(todo).iter_rows()}
+    assert sum(users.values()) == len(rows)
+    shared = SharedCalls(work.owners(todo), {})
+    order = data.draw(st.permutations(list(work.samples(todo))))
+    seen: dict[str, dict] = {}
+    for sample in order:
+        holder = sample.owner.sample_id
+        given_rows = shared.begin(sample)
+        assert seen.setdefault(holder, given_rows) is given_rows
+    assert not shared._rows and not shared._left
