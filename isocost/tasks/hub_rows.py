@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from isocost.errors import IsocostError
@@ -68,15 +69,13 @@ class Rows:
         Raises:
             TaskMistake: a file cannot be found or read, or lacks a column.
         """
-
-        def choose(known: list[str]) -> list[str]:
-            return top_columns(columns, known)
-
         with _mistakes():
             repository = self._repository()
             for file in self._files(repository):
+                where = f"{self.dataset} {file}"
+                choose = partial(top_columns, columns, where=where)
                 for number, row in rows_of(repository.fetch(file), file, choose):
-                    yield f"{self.dataset} {file} row {number}", row
+                    yield f"{where} row {number}", row
 
     def _repository(self) -> Repository:
         with _mistakes():
