@@ -315,3 +315,20 @@ SAMPLES = {
     "aime_2025": AIME_2025,
     "gpqa_diamond": GPQA_DIAMOND,
 }
+
+PROMPTS = {
+    "arc_challenge": "250e4d2e85847b05",
+    "arc_easy": "219e0cd7a3a468d4",
+    "humaneval_plus": "36e0c0c6be551957",
+    "mbpp_plus": "3dcfa2424d94d13f",
+    "mmlu_pro": "77e28f0cd3c4aa55",
+    "gsm8k": "153bb631b0149190",
+    "math_500": "94d2c346358f2383",
+    "aime_2024": "2b518138843eb3c0",
+    "aime_2025": "c773af68c98b9412",
+    "gpqa_diamond": "6c6d20dd34c7bb4f",
+}
+"""Hash of the first prompt and reference at seed 0.
+
+If one changes, `convention` of its task has to be raised with it.
+"""

@@ -7,13 +7,6 @@ of a row mean to a task (``isocost.tasks``), nor what a model folder has to cont
 """
 
 from isocost.hub.faults import HubFault
-from isocost.hub.repository import (
-    Kind,
-    Repository,
-    is_commit,
-    model_files,
-    repository_at,
-    resolve,
-)
+from isocost.hub.repository import Repository, model_files, repository_at, resolve
 
-__all__ = ["HubFault", "Kind", "Repository", "is_commit", "model_files", "repository_at", "resolve"]
+__all__ = ["HubFault", "Repository", "model_files", "repository_at", "resolve"]

@@ -12,7 +12,7 @@ from typing import Literal
 
 from isocost.credentials import redacted
 from isocost.errors import IsocostError
-from isocost.hub.place import Place
+from isocost.hub.place import Kind, Place
 
 About = Literal["repository", "revision", "subset", "split", "files"]
 """Which part of a request is at fault."""
@@ -38,9 +38,7 @@ class HubFault(IsocostError):
 
 
 @contextmanager
-def hub_faults(
-    place: Place, kind: Literal["dataset", "model"], name: str, revision: str | None
-) -> Iterator[None]:
+def hub_faults(place: Place, kind: Kind, name: str, revision: str | None) -> Iterator[None]:
     """Turn whatever ``huggingface_hub`` raises in the block into a `HubFault`.
 
     Args:
@@ -89,7 +87,7 @@ def _cause(error: BaseException) -> BaseException:
 def _fault(
     error: BaseException,
     place: Place,
-    kind: Literal["dataset", "model"],
+    kind: Kind,
     name: str,
     revision: str | None,
 ) -> HubFault:

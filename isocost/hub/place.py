@@ -9,6 +9,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+Kind = Literal["dataset", "model"]
+"""Kinds of repositories that a hub has."""
 
 _TRUE = {"1", "ON", "YES", "TRUE"}
 _PUBLIC = "https://huggingface.co"

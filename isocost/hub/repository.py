@@ -14,18 +14,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeGuard
 
-from isocost.hub.faults import HubFault, hub_faults
-from isocost.hub.place import Place, current_place
+from isocost.hub.faults import hub_faults
+from isocost.hub.place import Kind, Place, current_place
 from isocost.plain_files import compose, construct
 
-Kind = Literal["dataset", "model"]
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _CARD = "README.md"
 
 
-def is_commit(revision: str | None) -> bool:
+def _is_commit(revision: str | None) -> TypeGuard[str]:
     """Whether a revision is a commit already."""
     return revision is not None and _COMMIT.fullmatch(revision) is not None
 
@@ -62,25 +61,27 @@ class Repository:
         Raises:
             HubFault: the hub cannot be asked, or has no such commit.
         """
+        kept = self._kept_sizes()
+        if kept is None and not (self.place.is_offline and self.folder.is_dir()):
+            self._snapshot([_CARD])  # also keeps the listing
+            kept = self._kept_sizes()
+        if kept is not None:
+            return kept
+        paths = sorted(path for path in self.folder.rglob("*") if path.is_file())
+        return {path.relative_to(self.folder).as_posix(): path.stat().st_size for path in paths}
+
+    def _kept_sizes(self) -> dict[str, int] | None:
+        """The listing in the cache; a commit's never changes."""
         from huggingface_hub import get_cached_repo_tree
         from huggingface_hub.errors import CachedRepoTreeNotFoundError
 
         try:
-            self._snapshot([_CARD])  # also keeps the listing
-        except HubFault:
-            if not (self.place.is_offline and self.folder.is_dir()):
-                raise
-        try:
             tree = get_cached_repo_tree(
                 self.name, repo_type=self.kind, revision=self.commit, cache_dir=self.place.cache
             )
-            return {file.path: file.size for file in sorted(tree, key=lambda file: file.path)}
         except CachedRepoTreeNotFoundError:
-            kept = (path for path in self.folder.rglob("*") if path.is_file())
-            return {
-                path.relative_to(self.folder).as_posix(): path.stat().st_size
-                for path in sorted(kept)
-            }
+            return None
+        return {file.path: file.size for file in sorted(tree, key=lambda file: file.path)}
 
     def fetch(self, file: str) -> Path:
         """The local path of a file, downloaded if the cache lacks it.
@@ -225,12 +226,11 @@ def resolve(kind: Kind, name: str, revision: str | None) -> Repository:
 
     place = current_place()
     with hub_faults(place, kind, name, revision):
-        api = HfApi(endpoint=place.endpoint, token=place.token or False)
-        if is_commit(revision):
-            assert revision is not None
+        if _is_commit(revision):
             return Repository(kind, name, revision, place)
         if not place.is_offline:  # asked first: `resolve_revision` alone would fall back silently
             _reach(place, kind, name, revision)
+        api = HfApi(endpoint=place.endpoint, token=place.token or False)
         found = api.resolve_revision(
             name,
             repo_type=kind,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +20,8 @@ _MOST_JSON_BYTES = 1 << 28
 """A JSON list is read as a whole; what is larger should be JSON Lines or Parquet."""
 
 Row = dict[str, Any]
+Choose = Callable[[list[str]], list[str]]
+"""From the columns that a file has to those that are read."""
 
 
 def ending_of(file: str) -> str | None:
@@ -29,36 +31,24 @@ def ending_of(file: str) -> str | None:
     return None if found == ".parquet" and file.lower().endswith(".gz") else found
 
 
-def columns_of(path: Path, name: str) -> list[str]:
-    """The columns of a data file: those of its first row, except for Parquet.
-
-    Raises:
-        HubFault: it cannot be read.
-    """
-    if ending_of(name) == ".parquet":
-        return list(_parquet(path, name).schema_arrow.names)
-    for _, row in rows_of(path, name):
-        return list(row)
-    return []
-
-
-def rows_of(path: Path, name: str, columns: list[str] | None = None) -> Iterator[tuple[int, Row]]:
+def rows_of(path: Path, name: str, choose: Choose = list) -> Iterator[tuple[int, Row]]:
     """The rows of a data file, each with its number from 1.
 
     Args:
         path: the local file.
         name: its name in the repository, which says its kind and is shown in errors.
-        columns: columns to read, if the kind allows it; all if None.
+        choose: given the file's columns (of JSON those of its first row), returns those to read;
+            JSON is read as a whole all the same. Errors that it raises propagate.
 
     Raises:
         HubFault: it cannot be read; names file and line or row.
     """
     ending = ending_of(name)
     if ending == ".parquet":
-        return _parquet_rows(path, name, columns)
+        return _parquet_rows(path, name, choose)
     if ending in (".csv", ".tsv"):
-        return _csv_rows(path, name, "\t" if ending == ".tsv" else ",")
-    return _json_rows(path, name)
+        return _csv_rows(path, name, choose, "\t" if ending == ".tsv" else ",")
+    return _chosen(_json_rows(path, name), choose)
 
 
 def _unreadable(name: str, what: str) -> HubFault:
@@ -70,41 +60,52 @@ def _unreadable(name: str, what: str) -> HubFault:
     )
 
 
-def _parquet(path: Path, name: str) -> Any:
+def _parquet_rows(path: Path, name: str, choose: Choose) -> Iterator[tuple[int, Row]]:
     import pyarrow.parquet as pq
     from pyarrow import ArrowException
 
     try:
-        return pq.ParquetFile(path)
+        opened = pq.ParquetFile(path)
     except (ArrowException, OSError) as error:
         raise _unreadable(name, f"is not Parquet: {str(error).splitlines()[0]}") from None
-
-
-def _parquet_rows(path: Path, name: str, columns: list[str] | None) -> Iterator[tuple[int, Row]]:
-    from pyarrow import ArrowException
-
     number = 0
-    try:
-        with _parquet(path, name) as file:
+    with opened as file:
+        columns = choose(list(file.schema_arrow.names))
+        try:
             for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
                 for row in batch.to_pylist():
                     number += 1
                     yield number, row
-    except (ArrowException, OSError) as error:
-        what = f"cannot be read after row {number}: {str(error).splitlines()[0]}"
-        raise _unreadable(name, what) from None
+        except (ArrowException, OSError) as error:
+            what = f"cannot be read after row {number}: {str(error).splitlines()[0]}"
+            raise _unreadable(name, what) from None
 
 
-def _csv_rows(path: Path, name: str, separator: str) -> Iterator[tuple[int, Row]]:
+def _csv_rows(path: Path, name: str, choose: Choose, separator: str) -> Iterator[tuple[int, Row]]:
     import polars as pl
 
+    number = 0
     try:
-        frame = pl.read_csv(
-            path, separator=separator, infer_schema=False, empty_string_is_null=False
+        frame = pl.scan_csv(
+            path, separator=separator, infer_schema=False, empty_string_is_null=False, glob=False
         )
+        columns = choose(frame.collect_schema().names())
+        batches = frame.select(columns).collect_batches(chunk_size=_BATCH_ROWS, lazy=True)
+        for batch in batches:
+            for row in batch.iter_rows(named=True):
+                number += 1
+                yield number, row
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _unreadable(name, f"is not CSV: {str(error).splitlines()[0]}") from None
-    yield from enumerate(frame.iter_rows(named=True), start=1)
+
+
+def _chosen(rows: Iterator[tuple[int, Row]], choose: Choose) -> Iterator[tuple[int, Row]]:
+    is_first = True
+    for number, row in rows:
+        if is_first:
+            choose(list(row))
+            is_first = False
+        yield number, row
 
 
 def _open(path: Path, name: str) -> IO[str]:

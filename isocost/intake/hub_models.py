@@ -24,7 +24,7 @@ from isocost.plain_files import load_plain
 from isocost.sweep import ModelVariant, SweepSpec, hub_repository, is_hub_id
 from isocost.sweep.models import counted_card_name
 from isocost.sweep.source import Key
-from isocost.sweep.spec import ModelEntry, PartnerModelEntry, VariantEntry
+from isocost.sweep.spec import ModelEntry, VariantEntry, WeightsEntry
 
 CARDS = Path("cards") / "hub"
 """Folder of counted cards under a data root; the user's own cards override them."""
@@ -66,9 +66,7 @@ def resolved_models(spec: SweepSpec) -> SweepSpec:
     return spec.model_copy(update=changes)
 
 
-def _refuse_commit(
-    spec: SweepSpec, key: Key, stated: ModelEntry | VariantEntry | PartnerModelEntry
-) -> None:
+def _refuse_commit(spec: SweepSpec, key: Key, stated: WeightsEntry | VariantEntry) -> None:
     if stated.commit is not None:
         raise IsocostError(
             "the commit is what the revision is resolved to",
@@ -81,18 +79,15 @@ def _entry(spec: SweepSpec, index: int, entry: ModelEntry) -> ModelEntry:
     key: Key = ("models", index)
     if not entry.variants:
         return entry.model_copy(update=_resolved(spec, key, entry))
-    base = {name: getattr(entry, name) for name in ("path", "revision", "dtype", "card")}
-    base["quantization"] = entry.quantization
     variants = []
-    for number, variant in enumerate(entry.variants):
-        stated = {name: getattr(variant, name) for name in base if name in variant.model_fields_set}
-        place = (*key, "variants", number) if {"path", "revision"} & set(stated) else key
-        made = entry.model_copy(update={**base, **stated})
-        variants.append(variant.model_copy(update=_resolved(spec, place, made)))
+    for number, (variant, weights) in enumerate(zip(entry.variants, entry.weights(), strict=True)):
+        is_named_here = {"path", "revision"} & variant.model_fields_set
+        place = (*key, "variants", number) if is_named_here else key
+        variants.append(variant.model_copy(update=_resolved(spec, place, weights)))
     return entry.model_copy(update={"variants": tuple(variants)})
 
 
-def _resolved(spec: SweepSpec, key: Key, entry: ModelEntry | PartnerModelEntry) -> dict[str, Any]:
+def _resolved(spec: SweepSpec, key: Key, entry: WeightsEntry) -> dict[str, Any]:
     """What the names of a model mean: its commit, and a card if it states none."""
     if not is_hub_id(entry.path):
         return {}

@@ -50,17 +50,7 @@ def model_variants(entry: ModelEntry) -> tuple[ModelVariant, ...]:
 
     The model itself, or its variants, each named "model-variant".
     """
-    base = {
-        key: getattr(entry, key)
-        for key in ("path", "revision", "dtype", "quantization", "card", "commit")
-    }
-    if not entry.variants:
-        return (ModelVariant(name=entry.name, **base),)
-    variants = []
-    for variant in entry.variants:
-        changes = {key: getattr(variant, key) for key in base if key in variant.model_fields_set}
-        variants.append(ModelVariant(name=f"{entry.name}-{variant.name}", **{**base, **changes}))
-    return tuple(variants)
+    return tuple(ModelVariant(**weights.model_dump()) for weights in entry.weights())
 
 
 def engine_configs(spec: SweepSpec) -> tuple[EngineConfig, ...]:

@@ -21,6 +21,7 @@ from isocost.errors import IsocostError
 from isocost.methods import check_engine, method_of
 from isocost.registry import did_you_mean
 from isocost.sweep.expand import expand, model_variants
+from isocost.sweep.models import MOST_NAME
 from isocost.sweep.partners import check_partners
 from isocost.sweep.source import Key, Source, dotted, parse_yaml, read_yaml
 from isocost.sweep.spec import SweepSpec
@@ -196,7 +197,20 @@ def _check_lists(spec: SweepSpec) -> None:
             )
 
 
+def _check_variant_names(spec: SweepSpec) -> None:
+    for index, entry in enumerate(spec.models):
+        for number, variant in enumerate(entry.variants):
+            too_many = len(f"{entry.name}-{variant.name}") - MOST_NAME
+            if too_many > 0:
+                raise IsocostError(
+                    f"{entry.name}-{variant.name} is longer than {MOST_NAME} characters",
+                    where=spec.source.where("models", index, "variants", number, "name"),
+                    remedy=f"Shorten the name of the model or of the variant by {too_many}.",
+                )
+
+
 def _check_names(spec: SweepSpec) -> None:
+    _check_variant_names(spec)
     variants = [
         (index, variant.name)
         for index, entry in enumerate(spec.models)

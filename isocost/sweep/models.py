@@ -29,7 +29,8 @@ from isocost.methods.base import Alias
 from isocost.plain_files import read_plain
 from isocost.seals import sealed_text, unsealed_text
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,79}$")]
+MOST_NAME = 80
+Name = Annotated[str, Field(pattern=rf"^[A-Za-z0-9][A-Za-z0-9._+-]{{0,{MOST_NAME - 1}}}$")]
 """A name that becomes part of ids, file names and partition keys."""
 
 Count = Annotated[int, Field(strict=True, ge=1, le=2**53)]

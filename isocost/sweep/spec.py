@@ -92,23 +92,10 @@ Methods = Annotated[
 ]
 
 
-class VariantEntry(Frozen):
-    """A variant of a model; keys that are left out are those of the model."""
+class WeightsEntry(Frozen):
+    """Weights in one numeric form.
 
-    name: Name
-    path: str | None = None
-    revision: str | None = None
-    dtype: Dtype | None = None
-    quantization: str | None = None
-    card: str | None = None
-    commit: str | None = None
-
-
-class ModelEntry(Frozen):
-    """A model and the numeric forms in which it is measured.
-
-    With `variants`, only the variants are measured. `commit` is not for the file: it is what the
-    revision of a model on the Hub is resolved to.
+    `commit` is not for the file: it is what the revision of a model on the Hub is resolved to.
     """
 
     name: Name
@@ -118,7 +105,42 @@ class ModelEntry(Frozen):
     quantization: str | None = None
     card: str | None = None
     commit: str | None = None
+
+
+class VariantEntry(Frozen):
+    """A variant of a model; keys that are left out are those of the model."""
+
+    name: Name
+    path: Annotated[str, Field(min_length=1)] | None = None
+    revision: str | None = None
+    dtype: Dtype | None = None
+    quantization: str | None = None
+    card: str | None = None
+    commit: str | None = None
+
+
+class ModelEntry(WeightsEntry):
+    """A model and the numeric forms in which it is measured.
+
+    With `variants`, only the variants are measured.
+    """
+
     variants: Annotated[tuple[VariantEntry, ...], BeforeValidator(_listed)] = ()
+
+    def weights(self) -> tuple[WeightsEntry, ...]:
+        """The model itself, or its variants with what they leave out, each "model-variant"."""
+        own: dict[str, Any] = {key: getattr(self, key) for key in WeightsEntry.model_fields}
+        if not self.variants:
+            return (WeightsEntry(**own),)
+        found = []
+        for variant in self.variants:
+            stated = variant.model_dump(exclude_unset=True)
+            named: dict[str, Any] = {
+                "name": f"{self.name}-{variant.name}",
+                "path": variant.path or self.path,
+            }
+            found.append(WeightsEntry(**{**own, **stated, **named}))
+        return tuple(found)
 
 
 class EngineEntry(Frozen):
@@ -138,18 +160,6 @@ class EngineEntry(Frozen):
     enable_prefix_caching: bool = True
     enforce_eager: bool = False
     options: dict[str, Any] = Field(default_factory=dict)
-
-
-class PartnerModelEntry(Frozen):
-    """The weights of a partner in one numeric form; `commit` as for a model of the sweep."""
-
-    name: Name
-    path: Annotated[str, Field(min_length=1)]
-    dtype: Dtype | None = None
-    revision: str | None = None
-    quantization: str | None = None
-    card: str | None = None
-    commit: str | None = None
 
 
 class PartnerEngineEntry(Frozen):
@@ -174,7 +184,7 @@ class PartnerEngineEntry(Frozen):
 class PartnerEntry(Frozen):
     """A further model that methods call by an alias, with an engine of its own."""
 
-    model: PartnerModelEntry
+    model: WeightsEntry
     engine: PartnerEngineEntry = PartnerEngineEntry()
 
 

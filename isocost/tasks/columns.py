@@ -104,12 +104,13 @@ def check_columns(columns: Any) -> None:
         )
 
 
-def top_columns(columns: Mapping[str, Any], known: Sequence[str]) -> list[str]:
+def top_columns(columns: Mapping[str, Any], known: Sequence[str], where: str) -> list[str]:
     """The columns of a file that fields are read from.
 
     Args:
         columns: the setting `columns`.
         known: the file's columns.
+        where: the file, for messages.
 
     Raises:
         TaskMistake: the file lacks one; names the nearest.
@@ -121,6 +122,7 @@ def top_columns(columns: Mapping[str, Any], known: Sequence[str]) -> list[str]:
             if top not in known:
                 raise TaskMistake(
                     f"there is no column {column} ({field})",
+                    where=where,
                     remedy=did_you_mean(column, known, kind="columns"),
                     key=("config", "columns", field),
                 )

@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from isocost.errors import IsocostError
-from isocost.hashing import sha256_hex
 from isocost.hub import HubFault, Repository, repository_at, resolve
-from isocost.hub.rows import Row, columns_of, rows_of
+from isocost.hub.rows import Row, rows_of
 from isocost.hub.splits import data_files, matching
+from isocost.tasks.columns import top_columns
 from isocost.tasks.model import Problem, TaskLike, TaskMistake
+from isocost.tasks.sourcing import first_distinct
 
 _KEYS: dict[str, tuple[str | int, ...]] = {
     "repository": ("dataset",),
@@ -56,33 +58,24 @@ class Rows:
         """
         return self._repository().commit
 
-    def columns(self) -> list[str]:
-        """The columns of its first file.
-
-        Raises:
-            TaskMistake: a file cannot be found or read.
-        """
-        with _mistakes():
-            repository = self._repository()
-            file = self._files(repository)[0]
-            return columns_of(repository.fetch(file), file)
-
-    def read(self, columns: list[str] | None = None) -> Iterator[tuple[str, Row]]:
+    def read(self, columns: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:
         """Its rows, each with its place: file and row.
 
         Files are fetched one after the other, as they are needed.
 
         Args:
-            columns: columns to read; all if None.
+            columns: columns to read by the field that each becomes; see ``top_columns``.
 
         Raises:
-            TaskMistake: a file cannot be found or read.
+            TaskMistake: a file cannot be found or read, or lacks a column.
         """
         with _mistakes():
             repository = self._repository()
             for file in self._files(repository):
-                for number, row in rows_of(repository.fetch(file), file, columns):
-                    yield f"{self.dataset} {file} row {number}", row
+                where = f"{self.dataset} {file}"
+                choose = partial(top_columns, columns, where=where)
+                for number, row in rows_of(repository.fetch(file), file, choose):
+                    yield f"{where} row {number}", row
 
     def _repository(self) -> Repository:
         with _mistakes():
@@ -123,50 +116,12 @@ def _mistakes() -> Iterator[None]:
         ) from None
 
 
-def checked_texts(config: Mapping[str, Any], known: Iterable[str]) -> None:
-    """Check that settings that are names are texts.
-
-    Raises:
-        TaskMistake: one is not.
-    """
-    for name in known:
-        value = config.get(name)
-        if value is not None and (not isinstance(value, str) or not value.strip()):
-            raise TaskMistake(f"{name} must be a text", remedy="Quote it.", key=("config", name))
-
-
-def check_shuffle(config: Mapping[str, Any]) -> None:
-    """Check the setting `shuffle`.
-
-    Raises:
-        TaskMistake: it is neither true nor false.
-    """
-    if not isinstance(config.get("shuffle", False), bool):
-        raise TaskMistake(
-            "must be true or false", remedy="Give true or false.", key=("config", "shuffle")
-        )
-
-
-def first_distinct(task: TaskLike, rows: Rows, problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """The first different problems.
-
-    In the data set's order; with `config.shuffle`, in an order drawn from the task's seed, for data
-    sets that are sorted by subject.
+def first_rows(task: TaskLike, rows: Rows, problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """The first different problems of rows, in an order that is drawn with `config.shuffle`.
 
     Raises:
         TaskMistake: there are fewer than the task requests.
     """
-    found: dict[str, Problem] = {}
     is_shuffled = bool(task.config.get("shuffle"))
-    for problem in problems:
-        found.setdefault(problem.problem_id, problem)
-        if len(found) == task.n_problems and not is_shuffled:
-            return tuple(found.values())
-    if is_shuffled and len(found) >= task.n_problems:
-        order = sorted(found, key=lambda problem_id: sha256_hex([task.seed, problem_id]))
-        return tuple(found[problem_id] for problem_id in order[: task.n_problems])
-    raise TaskMistake(
-        f"{rows} holds {len(found)} different problems; {task.n_problems} are requested",
-        remedy=f"Ask for at most {len(found)}." if found else "Name another split.",
-        key=("n_problems",),
-    )
+    remedy = "Name another split."
+    return first_distinct(task, problems, named=str(rows), if_none=remedy, is_shuffled=is_shuffled)

@@ -1,7 +1,7 @@
 """Ready-made tasks: public data sets with the prompt, shots and scoring that the field uses.
 
 Lives here: what such a task states, and the path from its rows to problems. Not here: any
-particular one (one module each in ``isocost.tasks.ready``), nor reading the hub
+particular one (in ``isocost.tasks.ready``), nor reading the hub
 (``isocost.tasks.hub_rows``).
 """
 
@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 
 from isocost.hub.rows import Row
 from isocost.registry import Registry
-from isocost.tasks.columns import text_of, top_columns
+from isocost.tasks.columns import Choices, text_of
 from isocost.tasks.hub_rows import Rows
-from isocost.tasks.model import Problem, TaskLike, make_problem
+from isocost.tasks.model import Problem, TaskLike, TaskMistake, make_problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Made:
 
 
 class ReadyTask(ABC):
-    """A ready-made task. Registered by its `name`; one module in ready/ each.
+    """A ready-made task. Registered by its `name`, in a module of ready/ that is found there.
 
     Attributes:
         name: its name in a sweep, as the data set of the source "ready".
@@ -100,9 +100,8 @@ class ReadyTask(ABC):
         Raises:
             TaskMistake: a row or a file is at fault.
         """
-        needed = top_columns({name: name for name in self.columns}, rows.columns())
         shots = self.shots(rows)
-        for where, row in rows.read(needed):
+        for where, row in rows.read({name: name for name in self.columns}):
             made = self.made(row, where, seed=task.seed, shots=shots)
             yield make_problem(
                 task.name,
@@ -122,6 +121,38 @@ class ReadyTask(ABC):
 
 READY: Registry[ReadyTask] = Registry("ready-made task", "isocost.tasks.ready")
 register_ready = READY.instance
+
+
+def made_of_choices(
+    question: str, choices: Choices, prompt: str, *, shown: str | None = None, **metadata: Any
+) -> Made:
+    """What a row with choices becomes: the letter of the correct one is the reference.
+
+    Args:
+        question: without the choices.
+        choices: its choices.
+        prompt: as for `Made`.
+        shown: the choices as the prompt shows them; `Choices.lettered` if None.
+        metadata: what else is recorded, beside the number of choices.
+    """
+    shown = choices.lettered if shown is None else shown
+    return Made(
+        f"{question}\n\n{shown}",
+        choices.letter,
+        prompt,
+        fields={"stem": question, "choices": shown},
+        metadata={**metadata, "n_options": len(choices.texts)},
+    )
+
+
+def unexpected(what: str, where: str) -> TaskMistake:
+    """A row that is not as the task knows the data set."""
+    return TaskMistake(
+        what,
+        where=where,
+        remedy="Give a revision of the data set with rows as this task expects them.",
+        key=("config", "revision"),
+    )
 
 
 def text(row: Row, column: str, where: str) -> str:

@@ -1,1 +1,1 @@
-"""Ready-made tasks, one module each, found by isocost.tasks.ready_made."""
+"""Ready-made tasks, a module per benchmark, found by isocost.tasks.ready_made."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from isocost.hub.rows import Row
 from isocost.tasks.columns import choices_of
-from isocost.tasks.ready_made import Made, ReadyTask, register_ready, text
+from isocost.tasks.ready_made import Made, ReadyTask, made_of_choices, register_ready, text
 
 _PROMPT = (
     "Given the following question and {many} candidate answers ({letters}), choose the best"
@@ -43,13 +43,7 @@ class _Arc(ReadyTask):
         prompt = _PROMPT.format(
             many=many, letters=letters, ends=ends, question=question, choices=choices.lettered
         )
-        return Made(
-            f"{question}\n\n{choices.lettered}",
-            choices.letter,
-            prompt,
-            fields={"stem": question, "choices": choices.lettered},
-            metadata={"n_options": len(choices.texts)},
-        )
+        return made_of_choices(question, choices, prompt)
 
 
 @register_ready

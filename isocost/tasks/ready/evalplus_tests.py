@@ -13,7 +13,7 @@ from __future__ import annotations
 import ast
 import re
 
-from isocost.tasks.model import TaskMistake
+from isocost.tasks.ready_made import unexpected
 
 INSTRUCTION = (
     "Please provide a self-contained Python script that solves the following problem in a markdown"
@@ -62,7 +62,7 @@ def without_numpy(tests: str, where: str) -> str:
     try:
         tree = ast.parse(tests)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise _refused(f"the tests are not Python ({error})", where) from None
+        raise unexpected(f"the tests are not Python ({error})", where) from None
     used = {
         node.attr
         for node in ast.walk(tree)
@@ -72,14 +72,5 @@ def without_numpy(tests: str, where: str) -> str:
     }
     if used - _KNOWN:
         unknown = ", ".join(f"np.{name}" for name in sorted(used - _KNOWN))
-        raise _refused(f"the tests use {unknown}, which the sandbox does not have", where)
+        raise unexpected(f"the tests use {unknown}, which the sandbox does not have", where)
     return _STAND_IN + _IMPORT.sub("", tests)
-
-
-def _refused(what: str, where: str) -> TaskMistake:
-    return TaskMistake(
-        what,
-        where=where,
-        remedy="Give a revision of the data set whose tests are known.",
-        key=("config", "revision"),
-    )

@@ -10,7 +10,7 @@ from typing import Any
 
 from isocost.hub.rows import Row
 from isocost.tasks.columns import choices_of, lettered
-from isocost.tasks.ready_made import Made, ReadyTask, register_ready, text
+from isocost.tasks.ready_made import Made, ReadyTask, made_of_choices, register_ready, text
 
 _CHOICES = ("Correct Answer", "Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")
 _PROMPT = (
@@ -39,10 +39,7 @@ class GpqaDiamond(ReadyTask):
         columns = {"choices": list(_CHOICES), "reference": _CHOICES[0]}
         choices = choices_of(row, columns, where, form=None, shuffle=f"{seed}:{question}")
         shown = lettered(choices.texts, "{letter}) {text}")
-        return Made(
-            f"{question}\n\n{shown}",
-            choices.letter,
-            f"{_PROMPT}{question}\n\n{shown}",
-            fields={"stem": question, "choices": shown},
-            metadata={"n_options": len(choices.texts), "choice_order": list(choices.order)},
+        prompt = f"{_PROMPT}{question}\n\n{shown}"
+        return made_of_choices(
+            question, choices, prompt, shown=shown, choice_order=list(choices.order)
         )

@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from isocost.hub.rows import Row
-from isocost.tasks.model import TaskMistake
-from isocost.tasks.ready_made import Made, ReadyTask, register_ready, text
+from isocost.tasks.ready_made import Made, ReadyTask, register_ready, text, unexpected
 
 _SHOTS = (
     (
@@ -83,11 +82,6 @@ class Gsm8k(ReadyTask):
         """The number after the last #### is the reference."""
         question, answer = text(row, "question", where), text(row, "answer", where)
         if _MARK not in answer:
-            raise TaskMistake(
-                f"the answer has no final number after {_MARK}",
-                where=where,
-                remedy="Give a revision of the data set that has it.",
-                key=("config", "revision"),
-            )
+            raise unexpected(f"the answer has no final number after {_MARK}", where)
         examples = "".join(f"Q: {asked}\nA: {told}\n\n" for asked, told in _SHOTS)
         return Made(question, answer.rpartition(_MARK)[2].strip(), f"{examples}Q: {question}\nA:")

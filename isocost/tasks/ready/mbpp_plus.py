@@ -8,9 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from isocost.hub.rows import Row
-from isocost.tasks.model import TaskMistake
 from isocost.tasks.ready.evalplus_tests import INSTRUCTION, without_numpy
-from isocost.tasks.ready_made import Made, ReadyTask, register_ready, text
+from isocost.tasks.ready_made import Made, ReadyTask, register_ready, text, unexpected
 
 
 @register_ready
@@ -33,12 +32,7 @@ class MbppPlus(ReadyTask):
         """All of EvalPlus' tests are the reference."""
         shown = row["test_list"]
         if not isinstance(shown, list) or not shown:
-            raise TaskMistake(
-                "column test_list is not a list of tests",
-                where=where,
-                remedy="Give a revision of the data set that has it.",
-                key=("config", "revision"),
-            )
+            raise unexpected("column test_list is not a list of tests", where)
         question = f"{text(row, 'prompt', where)}\n{str(shown[0]).strip()}"
         return Made(
             question,

@@ -14,8 +14,14 @@ from typing import Any
 from isocost.hub.rows import Row
 from isocost.tasks.columns import choices_of, lettered
 from isocost.tasks.hub_rows import Rows
-from isocost.tasks.model import TaskMistake
-from isocost.tasks.ready_made import Made, ReadyTask, register_ready, text
+from isocost.tasks.ready_made import (
+    Made,
+    ReadyTask,
+    made_of_choices,
+    register_ready,
+    text,
+    unexpected,
+)
 
 _INTRODUCTION = (
     "The following are multiple choice questions (with answers) about {category}. Think step by"
@@ -45,7 +51,8 @@ class MmluPro(ReadyTask):
     def shots(self, rows: Rows) -> dict[str, str]:
         """The introduction and the first five examples of each subject."""
         examples: dict[str, list[str]] = defaultdict(list)
-        for where, row in replace(rows, split="validation").read():
+        needed = {name: name for name in ("question", "options", "category", "cot_content")}
+        for where, row in replace(rows, split="validation").read(needed):
             told = text(row, "cot_content", where).replace(_BEGINNING, "")
             examples[text(row, "category", where)].append(f"{_asked(row, where)} {told}\n\n")
         return {
@@ -57,29 +64,15 @@ class MmluPro(ReadyTask):
         """The letter of the answer is the reference; the order of the choices stays."""
         category = text(row, "category", where)
         if category not in shots:
-            raise TaskMistake(
-                f"the validation split has no examples about {category}",
-                where=where,
-                remedy="Give a revision of the data set that has them.",
-                key=("config", "revision"),
-            )
+            raise unexpected(f"the validation split has no examples about {category}", where)
         columns = {"choices": "options", "reference": "answer_index"}
         choices = choices_of(row, columns, where, form="index", shuffle=None)
         if choices.letter != text(row, "answer", where):
-            raise TaskMistake(
-                f"the answer {row['answer']} is not the choice number {row['answer_index']}",
-                where=where,
-                remedy="Give a revision of the data set in which both agree.",
-                key=("config", "revision"),
+            raise unexpected(
+                f"the answer {row['answer']} is not the choice number {row['answer_index']}", where
             )
-        question = text(row, "question", where)
-        return Made(
-            f"{question}\n\n{choices.lettered}",
-            choices.letter,
-            f"{shots[category]}{_asked(row, where)}",
-            fields={"stem": question, "choices": choices.lettered},
-            metadata={"category": category, "n_options": len(choices.texts)},
-        )
+        prompt = f"{shots[category]}{_asked(row, where)}"
+        return made_of_choices(text(row, "question", where), choices, prompt, category=category)
 
 
 def _asked(row: Row, where: str) -> str:

@@ -19,14 +19,16 @@ from isocost.tasks.columns import (
     check_columns,
     choices_of,
     text_of,
-    top_columns,
+    value_of,
 )
-from isocost.tasks.hub_rows import Rows, check_shuffle, checked_texts, first_distinct
+from isocost.tasks.hub_rows import Rows, first_rows
 from isocost.tasks.model import Problem, TaskLike, TaskMistake, make_problem
 from isocost.tasks.registry import register_source
+from isocost.tasks.sourcing import check_flags, check_known, check_texts
 
-_WHERE = ("subset", "split", "revision", "commit", "files")
-_KEYS = (*_WHERE, "columns", "shuffle", "shuffle_choices", "reference_is")
+_PLACE = ("subset", "split", "revision", "files")
+_KEYS = (*_PLACE, "columns", "shuffle", "shuffle_choices", "reference_is")
+_RESOLVED = ("commit",)
 
 
 @register_source
@@ -50,18 +52,12 @@ class HuggingFace:
     def load(self, task: TaskLike) -> tuple[Problem, ...]:
         """The first distinct problems in the data set's order, or in an order that is drawn."""
         self._check_settings(task)
-        return first_distinct(task, _rows(task), self._problems(task))
+        return first_rows(task, _rows(task), self._problems(task))
 
     def _check_settings(self, task: TaskLike) -> None:
-        for key in task.config:
-            if key not in _KEYS:
-                raise TaskMistake(
-                    f"source {self.name} has no setting {key}",
-                    remedy=did_you_mean(key, [k for k in _KEYS if k != "commit"], kind="settings"),
-                    key=("config", key),
-                )
-        checked_texts(task.config, _WHERE)
-        check_shuffle(task.config)
+        check_known(task, _KEYS, resolved=_RESOLVED)
+        check_texts(task.config, (*_PLACE, *_RESOLVED))
+        check_flags(task.config, "shuffle", "shuffle_choices")
         if task.config.get("files") and (task.config.get("subset") or task.config.get("split")):
             raise TaskMistake(
                 "files are named by a pattern and by subset or split",
@@ -73,12 +69,6 @@ class HuggingFace:
 
     def _check_choices(self, config: Mapping[str, Any]) -> None:
         columns, form = config["columns"], config.get("reference_is")
-        if not isinstance(config.get("shuffle_choices", False), bool):
-            raise TaskMistake(
-                "must be true or false",
-                remedy="Give true or false.",
-                key=("config", "shuffle_choices"),
-            )
         if form is not None and form not in REFERENCE_FORMS:
             raise TaskMistake(
                 f"{form!r} is not how a reference can name a choice",
@@ -100,14 +90,12 @@ class HuggingFace:
             )
 
     def _problems(self, task: TaskLike) -> Iterator[Problem]:
-        rows = _rows(task)
-        needed = top_columns(task.config["columns"], rows.columns())
-        for where, row in rows.read(needed):
+        for where, row in _rows(task).read(task.config["columns"]):
             yield _problem(task, row, where)
 
 
 def _rows(task: TaskLike) -> Rows:
-    return Rows(task.dataset, **{key: task.config.get(key) for key in _WHERE})
+    return Rows(task.dataset, **{key: task.config.get(key) for key in (*_PLACE, *_RESOLVED)})
 
 
 def _problem(task: TaskLike, row: Mapping[str, Any], where: str) -> Problem:
@@ -150,7 +138,7 @@ def _tests(row: Mapping[str, Any], named: Any, where: str) -> str:
     """The tests of a row: texts of one or several columns, and of lists in them, one per line."""
     found = []
     for column in named if isinstance(named, list) else [named]:
-        value = row.get(column)
+        value = value_of(row, column)
         if isinstance(value, list):
             found += [text_of({column: part}, "tests", column, where) for part in value]
         else:

@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from isocost.registry import did_you_mean
 from isocost.tasks.model import Problem, TaskLike, TaskMistake, make_problem
 from isocost.tasks.registry import register_source
+from isocost.tasks.sourcing import check_known, first_distinct
 
 _KEYS = {"question": "question", "reference": "reference", "cluster": None, "context": None}
 
@@ -32,13 +32,8 @@ class JsonLines:
 
     def check(self, task: TaskLike) -> None:
         """Check file and config keys, and the first problem."""
+        check_known(task, _KEYS)
         for key, value in task.config.items():
-            if key not in _KEYS:
-                raise TaskMistake(
-                    f"source {self.name} has no setting {key}",
-                    remedy=did_you_mean(key, _KEYS, kind="settings"),
-                    key=("config", key),
-                )
             if not isinstance(value, str):
                 raise TaskMistake(
                     "must be the name of a field", remedy="Give a text.", key=("config", key)
@@ -54,20 +49,11 @@ class JsonLines:
     def load(self, task: TaskLike) -> tuple[Problem, ...]:
         """The first distinct problems in the file's order."""
         self.check(task)
-        problems: dict[str, Problem] = {}
-        for problem in self._rows(task):
-            problems.setdefault(problem.problem_id, problem)
-            if len(problems) == task.n_problems:
-                return tuple(problems.values())
-        raise TaskMistake(
-            f"{task.dataset} holds {len(problems)} different problems; {task.n_problems} are "
-            f"requested",
-            remedy=(
-                f"Ask for at most {len(problems)}."
-                if problems
-                else "Put one JSON object on each line."
-            ),
-            key=("n_problems",),
+        return first_distinct(
+            task,
+            self._rows(task),
+            named=task.dataset,
+            if_none="Put one JSON object on each line.",
         )
 
     def _rows(self, task: TaskLike) -> Iterator[Problem]:

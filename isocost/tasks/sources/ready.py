@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from isocost.registry import did_you_mean
-from isocost.tasks.hub_rows import check_shuffle, checked_texts, first_distinct
+from isocost.tasks.hub_rows import first_rows
 from isocost.tasks.model import Problem, TaskLike, TaskMistake
 from isocost.tasks.ready_made import READY, ReadyTask
 from isocost.tasks.registry import register_source
+from isocost.tasks.sourcing import check_flags, check_known, check_texts
 
 _KEYS = ("revision", "shuffle")
 _RESOLVED = ("commit", "convention")
@@ -41,7 +41,7 @@ class Ready:
         """The first distinct problems in the data set's order, or in an order that is drawn."""
         ready = self._checked(task)
         rows = _rows(ready, task)
-        return first_distinct(task, rows, ready.problems(task, rows))
+        return first_rows(task, rows, ready.problems(task, rows))
 
     def _checked(self, task: TaskLike) -> ReadyTask:
         found = READY.all()
@@ -52,15 +52,9 @@ class Ready:
                 key=("dataset",),
             )
         ready = found[task.dataset]
-        for key in task.config:
-            if key not in (*_KEYS, *_RESOLVED):
-                raise TaskMistake(
-                    f"source {self.name} has no setting {key}",
-                    remedy=did_you_mean(key, _KEYS, kind="settings"),
-                    key=("config", key),
-                )
-        checked_texts(task.config, ("revision", "commit"))
-        check_shuffle(task.config)
+        check_known(task, _KEYS, resolved=_RESOLVED)
+        check_texts(task.config, ("revision", "commit"))
+        check_flags(task.config, "shuffle")
         if task.verifier != ready.verifier:
             raise TaskMistake(
                 f"task {ready.name} is graded by {ready.verifier}, not {task.verifier}",

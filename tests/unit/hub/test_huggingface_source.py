@@ -224,12 +224,25 @@ def test_a_row_that_says_nothing_is_named(hub, row, says, key):
     assert found.value.key == ("config", "columns", key)
 
 
-def test_tests_are_the_reference_of_code(hub):
-    rows = [
-        {"q": "Add.", "t": ["assert add(1, 2) == 3", "assert add(0, 0) == 0"], "s": "import re"}
-    ]
+def test_a_file_that_lacks_a_column_is_named(hub):
+    files = {
+        "test-0.parquet": parquet([{"q": "a", "r": "1"}]),
+        "test-1.parquet": parquet([{"q": "b", "reference": "2"}]),
+    }
+    hub.add("dataset", "org/two", files)
+    asked = task({"columns": {"question": "q", "reference": "r"}}, dataset="org/two")
+    with pytest.raises(TaskMistake, match=r"no column r \(reference\).* Did you mean re") as found:
+        load_problems(asked)
+    assert found.value.where == "org/two test-1.parquet"
+    assert found.value.key == ("config", "columns", "reference")
+
+
+@pytest.mark.parametrize("column", ["t", "part.t"])
+def test_tests_are_the_reference_of_code(hub, column):
+    tests = ["assert add(1, 2) == 3", "assert add(0, 0) == 0"]
+    rows = [{"q": "Add.", "t": tests, "part": {"t": tests}, "s": "import re"}]
     hub.add("dataset", "org/code", {"test.parquet": parquet(rows)})
-    config = {"columns": {"question": "q", "tests": ["s", "t"]}}
+    config = {"columns": {"question": "q", "tests": ["s", column]}}
     (problem,) = load_problems(task(config, dataset="org/code", verifier="code", n_problems=1))
     assert problem.reference == "import re\nassert add(1, 2) == 3\nassert add(0, 0) == 0"
     assert problem.fields["tests"] == problem.reference

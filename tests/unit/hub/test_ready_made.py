@@ -6,7 +6,7 @@ import json
 
 import pytest
 from hub_repos import TOKEN, lines, parquet
-from ready_rows import SAMPLES
+from ready_rows import PROMPTS, SAMPLES
 
 from isocost import cli
 from isocost.hashing import text_hash
@@ -23,23 +23,6 @@ from isocost.tasks.ready.evalplus_tests import without_numpy
 from isocost.tasks.ready_made import READY
 
 pytestmark = pytest.mark.slow
-
-PROMPTS = {
-    "arc_challenge": "250e4d2e85847b05",
-    "arc_easy": "219e0cd7a3a468d4",
-    "humaneval_plus": "36e0c0c6be551957",
-    "mbpp_plus": "3dcfa2424d94d13f",
-    "mmlu_pro": "77e28f0cd3c4aa55",
-    "gsm8k": "153bb631b0149190",
-    "math_500": "94d2c346358f2383",
-    "aime_2024": "2b518138843eb3c0",
-    "aime_2025": "c773af68c98b9412",
-    "gpqa_diamond": "6c6d20dd34c7bb4f",
-}
-"""Hash of the first prompt and reference at seed 0.
-
-If one changes, `convention` of its task has to be raised with it.
-"""
 
 
 def task(name, **changes):
@@ -69,7 +52,7 @@ def served(hub, monkeypatch):
 
 
 def test_every_ready_made_task_has_rows_to_be_tested_with():
-    assert set(SAMPLES) == set(READY.names()) == set(PROMPTS)
+    assert set(SAMPLES) == set(PROMPTS) == set(READY.names())
 
 
 @pytest.mark.parametrize("name", sorted(SAMPLES))
@@ -245,7 +228,7 @@ def test_the_command_lists_and_shows(served, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["tasks"]) == 0
     listed = capsys.readouterr().out
-    assert [line.split()[0] for line in listed.splitlines()] == sorted(SAMPLES)
+    assert [line.split()[0] for line in listed.splitlines()] == list(READY.names())
     served.requests.clear()
     assert cli.main(["tasks", "gsm8k"]) == 0
     out = capsys.readouterr().out

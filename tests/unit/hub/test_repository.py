@@ -11,7 +11,7 @@ from hub_repos import TOKEN, parquet, sums
 
 from isocost.hub import HubFault, repository_at, resolve
 from isocost.hub.place import current_place
-from isocost.hub.rows import columns_of, rows_of
+from isocost.hub.rows import rows_of
 from isocost.hub.splits import data_files, matching
 
 pytestmark = pytest.mark.slow
@@ -21,13 +21,25 @@ def test_a_revision_is_resolved_to_its_commit_and_files_are_fetched_once(hub):
     repository = resolve("dataset", "org/sums", None)
     assert repository.commit == hub.repos["dataset", "org/sums"].refs["main"]
     file = repository.fetch("main/test-00000-of-00002.parquet")
-    assert columns_of(file, file.name) == ["question", "answer", "level"]
+    assert list(next(rows_of(file, file.name))[1]) == ["question", "answer", "level"]
     assert file.is_relative_to(repository.folder)
     assert repository.sizes()["README.md"] > 0
     hub.requests.clear()
     known = repository_at("dataset", "org/sums", repository.commit)
     assert known.fetch("main/test-00000-of-00002.parquet") == file
     assert known.card()["license"] == "mit"
+    assert hub.requests == []
+
+
+@pytest.mark.parametrize("name", ["org/sums", "org/quiz"])  # with and without a card
+def test_a_commit_is_listed_once(hub, name):
+    repository = resolve("dataset", name, None)
+    hub.requests.clear()
+    repository.sizes()
+    assert len(hub.requests) == len(set(hub.requests)) > 1
+    hub.requests.clear()
+    assert set(repository.sizes()) == set(hub.repos["dataset", name].commits[repository.commit])
+    repository.card()
     assert hub.requests == []
 
 
@@ -239,7 +251,28 @@ def test_every_kind_gives_the_same_rows(tmp_path: Path):
     for name, content in made.items():
         (tmp_path / name).write_bytes(content)
         assert [row for _, row in rows_of(tmp_path / name, name)] == rows, name
-        assert columns_of(tmp_path / name, name) == ["q", "n"], name
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kept"),
+    [
+        ("x.parquet", parquet([{"q": "a", "n": "1"}, {"q": "b", "n": "2"}]), ["n"]),
+        ("x.csv", b"q,n\na,1\nb,2\n", ["n"]),
+        ("x.jsonl", b'{"q": "a", "n": "1"}\n{"n": "2"}\n', ["q", "n"]),
+    ],
+)
+def test_columns_are_chosen_once_from_those_of_the_file(tmp_path, name, content, kept):
+    (tmp_path / name).write_bytes(content)
+    seen: list[list[str]] = []
+
+    def choose(known: list[str]) -> list[str]:
+        seen.append(known)
+        return ["n"]
+
+    read = list(rows_of(tmp_path / name, name, choose))
+    assert seen == [["q", "n"]]
+    assert list(read[0][1]) == kept
+    assert [(number, row["n"]) for number, row in read] == [(1, "1"), (2, "2")]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from isocost.errors import IsocostError
 from isocost.sweep import SweepSpec, load_sweep, sweep_from_text
+from isocost.sweep.expand import model_variants
 
 GOOD = """sweep: s
 models:
@@ -199,6 +200,18 @@ def test_two_entries_of_one_name_are_reported():
         "f.yaml line 12: prompts[1].name",
         "the name direct is given twice",
     )
+
+
+def test_a_variant_has_the_path_of_its_model_and_a_name_that_fits():
+    old, new = "dtype: float32}", "dtype: float32, variants: [{{{}}}]}}"
+    error = fault(old, new.format(f"name: {'v' * 79}"))
+    assert error.where == "f.yaml line 3: models[0].variants[0].name"
+    assert "is longer than 80 characters" in error.what
+    assert error.remedy.endswith("by 1.")
+    error = fault(old, new.format("name: v, path: ''"))
+    assert error.where == "f.yaml line 3: models[0].variants[0].path"
+    spec = sweep_from_text(GOOD.replace(old, new.format("name: v, path: null")))
+    assert model_variants(spec.models[0])[0].path == "pa"
 
 
 def test_further_mistakes_are_named_too():
