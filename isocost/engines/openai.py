@@ -47,6 +47,7 @@ from isocost.engines.protocol import (
     register,
 )
 from isocost.errors import IsocostError
+from isocost.messages import is_plain
 
 __all__ = ["OpenAiEngine", "error_message", "finish_reason"]
 
@@ -341,14 +342,15 @@ class OpenAiEngine:
         answer, most = Answer(), _most_output(body) or 0
         size = _MOST_ANSWER_BYTES + most * (_TOKEN_BYTES + _TOP_BYTES * self._settings.logprobs_k)
         limits = Limits(self._timeout, self._deadline, size)
-        path = "/chat/completions" if self._chat else "/completions"
+        chat = "messages" in body
+        path = "/chat/completions" if chat else "/completions"
         with self._server.client.exchange(
             self._server.url + path, body, key=self._server.key(), limits=limits
         ) as response:
             turn.answered()
             for event in events(response.readline, size):
                 limits.piece()
-                answer.take(event, chat=self._chat)
+                answer.take(event, chat=chat)
         if answer.finish_reason is None:
             raise Broken("the stream ended without a finish reason")
         answer.last_s = time.monotonic()
@@ -403,7 +405,7 @@ class OpenAiEngine:
         body |= {"min_p": request.min_p} if request.min_p else {}
         body |= {"seed": request.seed} if request.seed is not None else {}
         body |= {"stop": list(request.stop)} if request.stop else {}
-        if self._chat:
+        if self._chat and not is_plain(request.messages):
             body |= {
                 "messages": [dict(m) for m in request.messages],
                 "logprobs": True,

@@ -46,6 +46,7 @@ from isocost.engines.vllm_settings import (
     stated_arguments,
 )
 from isocost.errors import IsocostError
+from isocost.messages import is_plain
 
 _OPTIONS = {
     **SHARED_OPTIONS,
@@ -416,6 +417,7 @@ class VllmEngine:
             request.seed,
             request.stop,
             request.choices,
+            is_plain(request.messages),
         )
         if key not in self._params:
             from vllm import SamplingParams
@@ -438,6 +440,9 @@ class VllmEngine:
                 # The text is decoded once at the end: vLLM would also decode the K candidates of
                 # every token. Only texts that end generation need it meanwhile.
                 detokenize=bool(request.stop),
+                # What continues a plain text may contain a token that is special in chats.
+                skip_special_tokens=not is_plain(request.messages),
+                spaces_between_special_tokens=not is_plain(request.messages),
                 output_kind=RequestOutputKind.FINAL_ONLY,
             )
             if request.seed is not None:
@@ -525,13 +530,18 @@ def choice_logprobs(flat: Any, ids: Sequence[int]) -> tuple[float | None, ...] |
 def encode_chat(tokenizer: Any, messages: Messages, *, is_answered: bool = False) -> list[int]:
     """Token ids of chat messages by the model's own template.
 
-    For a base model without a template, the texts separated by a blank line.
+    For a base model without a template, the texts separated by a blank line. For a plain text, the
+    text with the special tokens that the tokenizer begins with, which are not doubled.
 
     Args:
         tokenizer: the model's.
         messages: the chat.
         is_answered: whether the last message is the model's, so that no answer is begun.
     """
+    if is_plain(messages):
+        text, first = messages[0]["content"], getattr(tokenizer, "bos_token", None)
+        has_first = bool(first) and text.startswith(first)
+        return list(tokenizer(text, add_special_tokens=not has_first)["input_ids"])
     if getattr(tokenizer, "chat_template", None):
         made = tokenizer.apply_chat_template(
             [dict(m) for m in messages], add_generation_prompt=not is_answered, tokenize=True
