@@ -33,6 +33,27 @@ CACHE_BYTES = 768 * 2**20
 MODEL = "smollm2-135m-instruct"
 
 
+class Timer:
+    """Adds up the seconds of all that runs inside, and those of the processor's cores."""
+
+    def __init__(self) -> None:
+        """Begin with zero."""
+        self._wall = self._cpu = 0.0
+
+    def __enter__(self) -> None:
+        """Start."""
+        self._begun = time.monotonic(), time.process_time()
+
+    def __exit__(self, *_: object) -> None:
+        """Stop."""
+        self._wall += time.monotonic() - self._begun[0]
+        self._cpu += time.process_time() - self._begun[1]
+
+    def found(self) -> dict[str, float]:
+        """Both sums."""
+        return {"seconds": self._wall, "cpu_seconds": self._cpu}
+
+
 def _vllm_backend() -> Any:
     """The class of lm-eval's vLLM backend."""
     from lm_eval.api.registry import get_model
@@ -46,7 +67,7 @@ def _vllm_backend() -> Any:
         metadata.version = version
 
 
-def lm_eval_side(folder: Path) -> dict[str, Any]:
+def lm_eval_side(_: Path) -> dict[str, Any]:
     """What lm-eval asks, gets and scores."""
     from isocost.engines.prepare import model_cache
     from isocost.engines.vllm_settings import set_environment
@@ -66,14 +87,12 @@ def lm_eval_side(folder: Path) -> dict[str, Any]:
     )
     lm.model.generate(["Warm up.", "Get warm."], SamplingParams(max_tokens=8, temperature=0.0))
     lm.model.reset_prefix_cache()
-    seconds: list[float] = []
+    timer = Timer()
     generate = lm.generate_until
 
     def timed(requests: Any, **options: Any) -> Any:
-        begun = time.monotonic()
-        made = generate(requests, **options)
-        seconds.append(time.monotonic() - begun)
-        return made
+        with timer:
+            return generate(requests, **options)
 
     lm.generate_until = timed
     manager = TaskManager(include_path=TASKS, include_defaults=False)
@@ -87,7 +106,7 @@ def lm_eval_side(folder: Path) -> dict[str, Any]:
         one["scores"][sample["filter"]] = float(sample[METRIC])
     results = {name: found["results"][TASK][f"{METRIC},{name}"] for name in FILTERS}
     return {
-        "seconds": sum(seconds),
+        **timer.found(),
         "tokens": sum(len(lm.tok_encode(one["text"])) for one in documents.values()),
         "results": results,
         "documents": [documents[key] for key in sorted(documents)],
@@ -140,7 +159,7 @@ def isocost_side(folder: Path) -> dict[str, Any]:
     }
     assert results[FILTERS[0]] == samples.select(pl.col("score").mean()).item()
     return {
-        "seconds": json.loads((folder / "seconds.json").read_text("utf-8"))["seconds"],
+        **json.loads((folder / "seconds.json").read_text("utf-8")),
         "tokens": samples["output_tokens"].sum(),
         "results": results,
         "documents": documents,
@@ -157,19 +176,18 @@ def generate(folder: Path) -> dict[str, Any]:
 
     store = Store(folder / "data")
     (session_id,) = store.session_ids()
-    seconds: list[float] = []
+    timer = Timer()
     drive = payload.drive
 
     def timed(*given: Any, **options: Any) -> None:
-        begun = time.monotonic()
-        drive(*given, **options)
-        seconds.append(time.monotonic() - begun)
+        with timer:
+            drive(*given, **options)
 
     payload.drive = timed
     session = read_session(store.session_file(session_id))
     with Reporter() as reporter:
         payload.generate(session, str(store.lake), reporter=reporter, stop=Stop())
-    return {"seconds": sum(seconds)}
+    return timer.found()
 
 
 if __name__ == "__main__":

@@ -98,8 +98,7 @@ class Loaded:
         """Load it.
 
         Raises:
-            TaskMistake: there is no such task, it is of a kind that cannot be measured, or it cannot
-                be loaded.
+            TaskMistake: there is no such task, it cannot be loaded, or not be measured.
         """
         self.settings = settings
         manager, _ = finding.entry(settings.name, settings.include_path)
