@@ -130,7 +130,9 @@ def main() -> int:
             f"`python -m benchmarks.lm_eval_side_by_side --rounds {arguments.rounds} --write` with"
             f" {LM_EVAL}:",
             f"{PROBLEMS} problems in GSM8K's form, 3 shots, greedy, {MODEL} in float32 on"
-            f" {len(os.sched_getaffinity(0))} CPU cores.",
+            f" {len(os.sched_getaffinity(0))} CPU cores. The seconds are those of the requests"
+            " alone, after a warm-up; core seconds do",
+            "not include waiting for other programs on the same machine.",
             "",
         ]
         OUTPUT.write_text("\n".join([*head, *found]) + "\n", encoding="utf-8")

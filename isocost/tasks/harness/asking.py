@@ -157,7 +157,6 @@ class Loaded:
         messages = json.loads(text) if self.settings.apply_chat_template else []
         document = instance.doc
         until = stated.get("until") or []
-        most = next((stated[n] for n in _MOST_TOKENS if stated.get(n) is not None), None)
         return Asked(
             doc_id=instance.doc_id,
             digest=digest(document),
@@ -166,7 +165,7 @@ class Loaded:
             prompt=messages[-1]["content"] if messages else text,
             messages=tuple(messages),
             stop=tuple(filter(None, [until] if isinstance(until, str) else until)),
-            most_tokens=_DEFAULT_TOKENS if most is None else int(most),
+            most_tokens=most_tokens(stated),
         )
 
     def _target(self, document: Any) -> str:
@@ -208,6 +207,12 @@ def first_asked(settings: Settings, number: int) -> tuple[Asked, ...]:
         if len(found) >= number:
             break
     return tuple(sorted(found.values(), key=lambda one: one.doc_id)[:number])
+
+
+def most_tokens(stated: Mapping[str, Any]) -> int:
+    """The length of an answer that a task's generation settings state, or lm-eval's own."""
+    named = [int(stated[name]) for name in _MOST_TOKENS if stated.get(name) is not None]
+    return named[0] if named else _DEFAULT_TOKENS
 
 
 def digest(document: Any) -> str:

@@ -240,6 +240,7 @@ def test_a_changed_file_or_version_is_refused(folder, tmp_path):
         ("shop_zero", {"num_fewshot": 3}, ("config", "num_fewshot"), r"without shots"),
         ("shop_cot", {"fewshot_as_multiturn": True}, ("config", "fewshot_as_multiturn"), "chat"),
         ("shop_begun", {"apply_chat_template": True}, ("config", "apply_chat_template"), "begins"),
+        ("shop_cot", {"thoughts": {"is_open": True}}, ("config", "thoughts"), "whole text"),
         ("shop_cot", {"number": 33}, ("n_problems",), r"holds 32.*33 are requested"),
         ("shop_cot", {"include_path": "gone"}, ("config", "include_path"), "no folder gone"),
     ],
