@@ -86,17 +86,14 @@ def test_killed_in_the_middle_and_started_again_every_sample_is_there_exactly_on
         max_num_seqs=8,
     )
     file.write_text(session.model_dump_json())
-    for kill in (1, 2):
-        there = measured_samples(lake)
-        first = payload(file, lake)
-        wait_for_samples(lake, there + 1, first)
-        first.send_signal(signal.SIGKILL)
-        first.communicate()
-        assert first.returncode == -signal.SIGKILL
-        assert not [f for f in verify_bank(lake).faults if f.is_loss]
-        if kill == 1:
-            before = read_raw(lake, "raw_generations")
-            assert 0 < before.filter(~pl.col("is_warmup")).height < 256
+    first = payload(file, lake)
+    wait_for_samples(lake, 1, first)
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    assert first.returncode == -signal.SIGKILL
+    assert not [f for f in verify_bank(lake).faults if f.is_loss]
+    before = read_raw(lake, "raw_generations")
+    assert 0 < before.filter(~pl.col("is_warmup")).height < 256
     second = payload(file, lake)
     output, _ = second.communicate(timeout=400)
     assert second.returncode == 0, output
@@ -191,9 +188,9 @@ def check_columns(rows: pl.DataFrame) -> None:
 
 def check_manifests(lake: Path) -> None:
     manifests = read_manifests(lake)
-    assert [m.status for m in manifests] == ["died", "died", "finished"] and [
+    assert [m.status for m in manifests] == ["died", "finished"] and [
         m.attempt for m in manifests
-    ] == [1, 2, 3]
+    ] == [1, 2]
     info = manifests[-1].info
     assert (
         info["engine"]["resolved"]["cache"]["block_size"] == 128
@@ -206,7 +203,7 @@ def check_manifests(lake: Path) -> None:
     )
     assert info["clock_end"]["monotonic_s"] > info["clock_start"]["monotonic_s"]
     assert (
-        len({m.info["engine_seed"] for m in manifests}) == 3
+        len({m.info["engine_seed"] for m in manifests}) == 2
         and manifests[0].info["engine_seed"] == 0
     )
     assert info["longest_prompt_tokens"] > 0 and info["telemetry"]["unknown_reason"]
