@@ -329,7 +329,33 @@ BBH = Sample(
     wrong=("So the answer is True.", "not ( True ) or False", "I do not know."),
 )
 
+IFEVAL = Sample(
+    files={
+        "README.md": card(("default", {"train": "ifeval_input_data.jsonl"})),
+        "ifeval_input_data.jsonl": lines(
+            [
+                {
+                    "key": 999,
+                    "prompt": "Answer in one sentence.",
+                    "instruction_id_list": ["length_constraints:number_sentences"],
+                    "kwargs": [{"num_sentences": 2, "relation": "less than"}],
+                },
+                {
+                    "key": 1000,
+                    "prompt": "Describe rain without commas, with a title in << >>.",
+                    "instruction_id_list": ["punctuation:no_comma", "detectable_format:title"],
+                    "kwargs": [{"num_words": None}, {}],
+                },
+            ]
+        ),
+    },
+    reference='[{"instruction": "punctuation:no_comma"}, {"instruction": "detectable_format:title"}]',
+    right=("<<Rain>>\nIt is water that falls.", "<<Rain>> Question: what is it?\nAnswer: water"),
+    wrong=("<<Rain>>\nIt falls, mostly.", "It is water that falls."),
+)
+
 SAMPLES = {
+    "ifeval": IFEVAL,
     "bbh": BBH,
     "arc_challenge": ARC_CHALLENGE,
     "arc_easy": ARC_EASY,
@@ -344,6 +370,7 @@ SAMPLES = {
 }
 
 PROMPTS = {
+    "ifeval": "c296cea049183622",
     "bbh": "41ce3638abff6def",
     "arc_challenge": "250e4d2e85847b05",
     "arc_easy": "219e0cd7a3a468d4",

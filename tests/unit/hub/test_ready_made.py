@@ -171,6 +171,22 @@ def test_bbh_asks_each_subset_with_its_own_examples(served):
         assert not grade(problem, "So the answer is ) ].", "stop").correct
 
 
+def test_ifeval_asks_what_rules_can_check_and_refuses_what_it_does_not_know(served):
+    with pytest.raises(TaskMistake, match="holds 1 different problems"):
+        load_problems(task("ifeval", n_problems=2))
+    repo = served.repos["dataset", "google/IFEval"]
+    row = {"key": 1, "prompt": "p", "instruction_id_list": ["keywords:existence"]}
+    for given, says in (
+        ([{}], "needs texts keywords"),
+        ([{"keywords": ["("]}], "is not a pattern"),
+        ([], "do not belong together"),
+    ):
+        repo.push({"ifeval_input_data.jsonl": lines([{**row, "kwargs": given}])})
+        with pytest.raises(TaskMistake, match=says) as found:
+            load_problems(task("ifeval"))
+        assert found.value.where == "google/IFEval ifeval_input_data.jsonl row 1"
+
+
 def test_gpqa_draws_the_order_of_its_choices_and_records_it(served):
     problems = load_problems(task("gpqa_diamond", n_problems=8))
     letters = {problem.reference for problem in problems}
