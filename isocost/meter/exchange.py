@@ -21,9 +21,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isocost.credentials import redacted, without
-from isocost.engines.openai_http import error_message
-from isocost.engines.openai_stream import Answer, Unusable, finish_reason, plain, strict_json
+from isocost.engines.openai_faults import error_message
+from isocost.engines.openai_json import plain, strict_json
+from isocost.engines.openai_stream import Answer, Unusable, finish_reason
 from isocost.engines.protocol import Completion
+from isocost.engines.sse import DataLines
 
 CHAT, TEXT = "chat/completions", "completions"
 PATHS = (CHAT, TEXT)
@@ -420,12 +422,7 @@ def _as_event(whole: Mapping[str, Any]) -> dict[str, Any]:
 
 def _events(pieces: Sequence[tuple[float, bytes]]) -> Iterator[tuple[float, dict[str, Any]]]:
     """The JSON objects of a stream with the times at which they were complete."""
-    for moment, line in _lines(pieces):
-        if not line.startswith(b"data:"):
-            continue
-        payload = line.removeprefix(b"data:").strip()
-        if not payload:
-            continue
+    for moment, payload in _data(pieces):
         if payload == b"[DONE]":
             return
         event = strict_json(payload)
@@ -434,14 +431,13 @@ def _events(pieces: Sequence[tuple[float, bytes]]) -> Iterator[tuple[float, dict
         yield moment, event
 
 
-def _lines(pieces: Sequence[tuple[float, bytes]]) -> Iterator[tuple[float, bytes]]:
-    rest, moment = b"", 0.0
+def _data(pieces: Sequence[tuple[float, bytes]]) -> Iterator[tuple[float, bytes]]:
+    lines, moment = DataLines(), 0.0
     for moment, piece in pieces:
-        *lines, rest = (rest + piece).split(b"\n")
-        for line in lines:
-            yield moment, line.strip()
-    if rest.strip():
-        yield moment, rest.strip()
+        for payload in lines.feed(piece):
+            yield moment, payload
+    for payload in lines.end():
+        yield moment, payload
 
 
 def apportioned(total: Any, weights: Sequence[int]) -> list[Any]:
