@@ -19,7 +19,7 @@ from isocost.engines.openai_faults import Away, Broken, ExchangeFailed, Refused,
 from isocost.engines.openai_http import Client
 from isocost.engines.openai_limits import Limits, Patience
 from isocost.engines.openai_server import Server
-from isocost.engines.openai_stream import Answer, Unusable, events, finish_reason
+from isocost.engines.openai_stream import Answer, Unusable, events
 from isocost.engines.openai_tries import Tries
 from isocost.engines.protocol import Completion, EngineSettings, Request
 from isocost.errors import IsocostError
@@ -170,7 +170,7 @@ class Calls:
         arrival, queued, sent = times
         counts = answer.counts(most_output=_most_output(body), context=self._context)
         logprobs = answer.logprobs(self._settings.logprobs_k, counts["output_tokens"])
-        finish = finish_reason(answer.finish_reason)
+        finish, reasoning = answer.finish(), answer.whole_reasoning()
         notes = [
             *(["the server ended it with an error"] if finish == "error" else []),
             *answer.notes,
@@ -178,6 +178,7 @@ class Calls:
         return Completion(
             request_id=request.request_id,
             text=without(answer.whole_text(), [self._server.key()]),
+            reasoning_text=reasoning and without(reasoning, [self._server.key()]),
             token_ids=None,
             finish_reason=finish,
             stop_reason=answer.ended_by(self._server.redacted),

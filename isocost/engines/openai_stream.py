@@ -31,8 +31,10 @@ _FINISHED = {
     "tool_calls": "stop",
     "function_call": "stop",
 }
-KNOWN_FINISHES = frozenset(("stop", "length", "abort", "error", "repetition"))
-_COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
+_REFUSAL = "refusal"
+KNOWN_FINISHES = frozenset(
+    ("stop", "length", "abort", "error", "repetition", "content_filter", _REFUSAL)
+)
 _LONGEST_WORD = 200
 
 
@@ -51,6 +53,8 @@ class Answer:
 
     Attributes:
         text: pieces of the text.
+        refusal: pieces of the text in which the model declines, if it is sent apart.
+        reasoning: pieces of reasoning that is sent apart, and is not part of the text.
         sampled: ln p of each generated token.
         top: ln p of the most likely tokens of each.
         usage: the last reported usage.
@@ -63,6 +67,8 @@ class Answer:
     """
 
     text: list[str] = field(default_factory=list)
+    refusal: list[str] = field(default_factory=list)
+    reasoning: list[str] = field(default_factory=list)
     sampled: list[float] = field(default_factory=list)
     top: list[list[float]] = field(default_factory=list)
     usage: dict[str, Any] = field(default_factory=dict)
@@ -104,14 +110,15 @@ class Answer:
         delta = choice.get("delta") or {} if chat else {"content": choice.get("text")}
         if not isinstance(delta, dict):
             raise Unusable(f"delta is {kind(delta)}, not an object")
-        # Reasoning that a server sends separately is not part of the text, but its first token is
-        # the first token.
-        if any(delta.get(name) for name in ("content", "reasoning_content", "reasoning")):
+        for name, pieces in (("content", self.text), ("refusal", self.refusal)):
+            if (piece := delta.get(name)) is not None:
+                if not isinstance(piece, str):
+                    raise Unusable(f"the text is {kind(piece)}, not a string")
+                pieces.append(piece)
+        self._take_reasoning(delta)
+        # Reasoning is not part of the text, but its first token is the first token.
+        if any((*self.text[-1:], *self.refusal[-1:], *self.reasoning[-1:])):
             self.first_s = self.first_s or time.monotonic()
-        if (content := delta.get("content")) is not None:
-            if not isinstance(content, str):
-                raise Unusable(f"the text is {kind(content)}, not a string")
-            self.text.append(content)
         try:
             sampled, top = chat_logprobs(choice) if chat else completion_logprobs(choice)
             self.sampled += sampled
@@ -128,18 +135,30 @@ class Answer:
             else:
                 self._note(f"stop_reason is {kind(stop)}, not a string or token id")
 
+    def _take_reasoning(self, delta: Mapping[str, Any]) -> None:
+        """Servers send it under either name, some under both."""
+        piece = delta.get("reasoning_content") or delta.get("reasoning")
+        if isinstance(piece, str):
+            self.reasoning.append(piece)
+        elif piece:
+            self._note(f"the reasoning is {kind(piece)}, not a string")
+
     def _note(self, what: str) -> None:
         if what not in self.notes:
             self.notes.append(what)
 
     def whole_text(self) -> str:
-        """The text; a character that was sent in two halves is joined."""
-        text = "".join(self.text)
-        return (
-            text
-            if text.isascii()
-            else text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
-        )
+        """The text, a refusal included."""
+        return _joined([*self.text, *self.refusal])
+
+    def whole_reasoning(self) -> str | None:
+        """The reasoning that was sent apart; None if none was."""
+        return _joined(self.reasoning) if self.reasoning else None
+
+    def finish(self) -> str:
+        """Why it ended, in our words; a refusal is no normal end."""
+        found = finish_reason(self.finish_reason)
+        return _REFUSAL if any(self.refusal) and found not in ("abort", "error") else found
 
     def ended_by(self, redact: Callable[[str], str]) -> str | None:
         """What stopped the text; the server's own value if it differs from ours.
@@ -159,16 +178,8 @@ class Answer:
             context: tokens of the
                 model's context; None if unknown.
         """
-        usage = self.usage
-        details, thought = (
-            usage.get(name) or {} for name in ("prompt_tokens_details", "completion_tokens_details")
-        )
-        cached = details.get("cached_tokens") if isinstance(details, dict) else None
-        thoughts = thought.get("reasoning_tokens") if isinstance(thought, dict) else None
-        prompt, output, total = (usage.get(name) for name in _COUNTS)
-        found = {"prompt_tokens": prompt, "output_tokens": output, "cached_tokens": cached}
-        if output is None:
-            found["output_tokens"] = len(self.sampled) or None
+        found, total = self._reported()
+        prompt, output, cached, thoughts = found.values()
         # Values of a wrong type or below zero are validated with every other engine's, in the
         # payload.
         if not all(
@@ -178,6 +189,10 @@ class Answer:
             return found
         contradiction = None
         together = None if prompt is None or output is None else prompt + output
+        if together is not None and thoughts and total == together + thoughts:
+            # This server counts reasoning apart; it was generated, and is charged, like the rest.
+            output, together = output + thoughts, total
+            found["output_tokens"] = output
         if together is not None and total is not None and total != together:
             contradiction = f"{prompt} + {output} tokens do not equal total_tokens {total}"
         elif (
@@ -192,6 +207,23 @@ class Answer:
             return found
         self._note(f"usage is impossible: {contradiction}")
         return dict.fromkeys(found)
+
+    def _reported(self) -> tuple[dict[str, Any], Any]:
+        """The counts as the server reports them, in the order in which they are read."""
+        usage = self.usage
+        asked, made = (
+            details if isinstance(details := usage.get(name), dict) else {}
+            for name in ("prompt_tokens_details", "completion_tokens_details")
+        )
+        found = {
+            "prompt_tokens": usage.get("prompt_tokens"),
+            "output_tokens": usage.get("completion_tokens"),
+            "cached_tokens": asked.get("cached_tokens", usage.get("prompt_cache_hit_tokens")),
+            "reasoning_tokens": made.get("reasoning_tokens", usage.get("reasoning_tokens")),
+        }
+        if found["output_tokens"] is None:
+            found["output_tokens"] = len(self.sampled) or None
+        return found, usage.get("total_tokens")
 
     def logprobs(self, k: int, tokens: Any) -> TokenLogprobs | None:
         """The log-probabilities as arrays; None unless there is one for each token.
@@ -256,6 +288,14 @@ def _event(data: bytes) -> dict[str, Any]:
     if not isinstance(event, dict):
         raise Unusable(f"an event is {kind(event)}, not an object")
     return event
+
+
+def _joined(pieces: list[str]) -> str:
+    """The text of pieces; a character that was sent in two halves is joined."""
+    text = "".join(pieces)
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
 def _message(error: Any) -> str:

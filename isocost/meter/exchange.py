@@ -23,7 +23,7 @@ from typing import Any
 from isocost.credentials import redacted, without
 from isocost.engines.openai_faults import error_message
 from isocost.engines.openai_json import plain, strict_json
-from isocost.engines.openai_stream import Answer, Unusable, finish_reason
+from isocost.engines.openai_stream import Answer, Unusable
 from isocost.engines.protocol import Completion
 from isocost.engines.sse import DataLines
 
@@ -330,6 +330,10 @@ class Completions:
         lengths = [len(prompt) for prompt in asked.prompts]
         prompt = apportioned(counts["prompt_tokens"], lengths)
         cached = apportioned(counts["cached_tokens"], lengths)
+        thoughts = apportioned(
+            counts["reasoning_tokens"],
+            [sum(map(len, self._answers[index].reasoning)) for index in order],
+        )
         found: list[Completion] = []
         for number, index in enumerate(order):
             place = min(index // each, len(lengths) - 1)
@@ -341,6 +345,7 @@ class Completions:
                         "prompt_tokens": prompt[place],
                         "cached_tokens": cached[place],
                         "output_tokens": output[number],
+                        "reasoning_tokens": thoughts[number],
                     },
                 )
             )
@@ -357,7 +362,7 @@ class Completions:
 
     def _completion(self, index: int, number: int, counts: Mapping[str, int | None]) -> Completion:
         answer, exchange = self._answers[index], self._exchange
-        finish = finish_reason(answer.finish_reason)
+        finish, reasoning = answer.finish(), answer.whole_reasoning()
         notes = [
             *(["the server ended it with an error"] if finish == "error" else []),
             *answer.notes,
@@ -367,6 +372,7 @@ class Completions:
         return Completion(
             request_id=str(number),
             text=self._text(index),
+            reasoning_text=reasoning and without(reasoning, [self._key]),
             token_ids=None,
             finish_reason=finish,
             stop_reason=answer.ended_by(lambda text: without(text, [self._key])),
@@ -381,6 +387,7 @@ class Completions:
             prompt_tokens=counts["prompt_tokens"],
             cached_tokens=counts["cached_tokens"],
             output_tokens=counts["output_tokens"],
+            reasoning_tokens=counts["reasoning_tokens"],
         )
 
     def _redacted(self, text: str) -> str:
