@@ -27,7 +27,7 @@ import polars as pl
 from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex, text_hash
 from isocost.importers import registered
-from isocost.importers.finish import CUT_OFF, WITHHELD, finish_meaning
+from isocost.importers.finish import CUT_OFF, finish_meaning
 from isocost.importers.row import INVALIDATED, NO_ANSWER, REPLACED, SCORE_NOISE
 from isocost.schema.frames import conform
 from isocost.schema.registry import table
@@ -326,10 +326,9 @@ def _by_verifier(
         text.alias("own_text"),
         pl.when(is_silent).then(pl.lit("")).otherwise(text).alias("output_text"),
         pl.col("finish_reason").alias("own_finish"),
-        # A text withheld by a filter is as unfinished as a truncated one.
         pl.when("has_failed")
         .then(pl.lit("error"))
-        .otherwise(pl.col("finish_reason").replace(WITHHELD, CUT_OFF))
+        .otherwise("finish_reason")
         .alias("finish_reason"),
         pl.col("cluster_id").alias("own_cluster"),
         is_silent.alias("is_silent"),
@@ -360,8 +359,6 @@ def _by_verifier(
         .then(pl.lit("no_reference_in_source"))
         .when(is_mute)
         .then(why)
-        .when((pl.col("own_finish") == WITHHELD) & (reason == CUT_OFF))
-        .then(pl.lit(WITHHELD))
         .otherwise(reason)
         .alias("grade_reason"),
         pl.col("own_text").alias("output_text"),
