@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import polars as pl
 
@@ -28,6 +28,9 @@ from isocost.schema.frames import empty
 from isocost.seals import Damaged
 from isocost.store import SESSION_ID, SHARED, Store
 
+if TYPE_CHECKING:
+    from isocost.tables.core.judged import Judges
+
 Frames = dict[str, pl.DataFrame]
 
 CORE_OF_SESSION = (
@@ -38,6 +41,7 @@ CORE_OF_SESSION = (
     "core_energy_attribution",
     "core_energy_windows",
     "core_imported_metrics",
+    "core_judgements",
     "core_label_agreement",
     "core_points",
     "core_problems",
@@ -59,6 +63,7 @@ class Curated:
         refused: what critical rules rejected, a sentence for each rule (``isocost.gates``).
         set_aside: one sentence for every damaged part or import that was quarantined.
         without_manifest: runs that are known from their parts alone.
+        unjudged: one sentence for every judge that did not answer.
     """
 
     rows: dict[str, int]
@@ -66,6 +71,7 @@ class Curated:
     refused: tuple[str, ...] = ()
     set_aside: tuple[str, ...] = ()
     without_manifest: tuple[str, ...] = ()
+    unjudged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -137,6 +143,8 @@ def _curated(source: Source, force: bool, ledger: Ledger) -> Curated:
     seen = sha256_hex([rest, lying.listed])
     remembered = ledger.recall("core", GROUP, key)
     known = None if force or remembered is None else ledger.find("core", GROUP, key)
+    if known is not None and known.facts.get("is_to_be_judged"):
+        known = None  # a judge that was away may be there now
     if known is not None and known.facts.get("seen") == seen:
         return _reused(known)
     refuse_less(source, remembered)
@@ -147,7 +155,9 @@ def _curated(source: Source, force: bool, ledger: Ledger) -> Curated:
         source.prove()
         ledger.update_facts("core", GROUP, key, known, {**known.facts, "seen": seen})
         return _reused(known)
-    frames = _core(source)
+    judges = _judges(source)
+    frames = _core(source, judges)
+    frames["core_judgements"] = judges.frame(key, card_book(source.store))
     judged = gates.through(
         {name: frames.get(name, empty(name)) for name in CORE_OF_SESSION if name != gates.CHECKS},
         key,
@@ -158,11 +168,14 @@ def _curated(source: Source, force: bool, ledger: Ledger) -> Curated:
     }
     facts |= {"refused": refused, "seen": seen, "banked": source.banked()}
     facts["without_manifest"] = list(source.without_manifest())
+    facts["unjudged"] = judges.sentences()
+    facts["is_to_be_judged"] = judges.is_unfinished
     return Curated(
         ledger.write("core", GROUP, key, wanted, judged.frames, facts=facts).rows,
         False,
         tuple(refused),
         without_manifest=tuple(facts["without_manifest"]),
+        unjudged=tuple(facts["unjudged"]),
     )
 
 
@@ -172,6 +185,7 @@ def _reused(known: Record) -> Curated:
         True,
         tuple(known.facts.get("refused", ())),
         without_manifest=tuple(known.facts.get("without_manifest", ())),
+        unjudged=tuple(known.facts.get("unjudged", ())),
     )
 
 
@@ -253,15 +267,22 @@ def _card_files(folder: Path) -> Iterator[Path]:
     )
 
 
-def _core(source: Source) -> Frames:
+def _judges(source: Source) -> Judges:
+    from isocost.judges import Asker
+    from isocost.tables.core.judged import Judges
+
+    return Judges(Asker(source.store.lake))
+
+
+def _core(source: Source, judges: Judges) -> Frames:
     """The core tables of a source, by its kind."""
     if isinstance(source, EngineSession):
-        return _core_of_session(source)
+        return _core_of_session(source, judges)
     assert isinstance(source, ImportedSource), source
-    return _core_of_import(source)
+    return _core_of_import(source, judges)
 
 
-def _core_of_session(source: EngineSession) -> Frames:
+def _core_of_session(source: EngineSession, judges: Judges) -> Frames:
     from isocost import telemetry as power
     from isocost.tables.core.engines import runs_of_several
     from isocost.tables.core.samples import build_core
@@ -291,6 +312,7 @@ def _core_of_session(source: EngineSession) -> Frames:
         energy=build_run_energy(windows, manifests),
         answers=source.raw("raw_answers"),
         kept=verdicts_folder(source.store, source.key),
+        judges=judges,
         **_denominators(source.store),
     )
     shares = build_energy_attribution(calls, telemetry, windows, several)
@@ -303,7 +325,7 @@ def _core_of_session(source: EngineSession) -> Frames:
     }
 
 
-def _core_of_import(source: ImportedSource) -> Frames:
+def _core_of_import(source: ImportedSource, judges: Judges) -> Frames:
     from isocost.tables.core.imports import build_imported_core
 
     return build_imported_core(
@@ -311,6 +333,7 @@ def _core_of_import(source: ImportedSource) -> Frames:
         verifier=source.verifier,
         manifests={source.import_id: source.manifest()},
         kept=verdicts_folder(source.store, source.key),
+        judges=judges,
         **_denominators(source.store),
     )
 
