@@ -143,7 +143,7 @@ def _curated(source: Source, force: bool, ledger: Ledger) -> Curated:
     seen = sha256_hex([rest, lying.listed])
     remembered = ledger.recall("core", GROUP, key)
     known = None if force or remembered is None else ledger.find("core", GROUP, key)
-    if known is not None and known.facts.get("is_to_be_judged"):
+    if known is not None and known.facts.get("unjudged"):
         known = None  # a judge that was away may be there now
     if known is not None and known.facts.get("seen") == seen:
         return _reused(known)
@@ -155,9 +155,7 @@ def _curated(source: Source, force: bool, ledger: Ledger) -> Curated:
         source.prove()
         ledger.update_facts("core", GROUP, key, known, {**known.facts, "seen": seen})
         return _reused(known)
-    judges = _judges(source)
-    frames = _core(source, judges)
-    frames["core_judgements"] = judges.frame(key, card_book(source.store))
+    frames = _core(source)
     judged = gates.through(
         {name: frames.get(name, empty(name)) for name in CORE_OF_SESSION if name != gates.CHECKS},
         key,
@@ -168,8 +166,7 @@ def _curated(source: Source, force: bool, ledger: Ledger) -> Curated:
     }
     facts |= {"refused": refused, "seen": seen, "banked": source.banked()}
     facts["without_manifest"] = list(source.without_manifest())
-    facts["unjudged"] = judges.sentences()
-    facts["is_to_be_judged"] = judges.is_unfinished
+    facts["unjudged"] = _unjudged(judged.frames)
     return Curated(
         ledger.write("core", GROUP, key, wanted, judged.frames, facts=facts).rows,
         False,
@@ -267,22 +264,31 @@ def _card_files(folder: Path) -> Iterator[Path]:
     )
 
 
-def _judges(source: Source) -> Judges:
-    from isocost.judges import Asker
+def _unjudged(frames: Frames) -> list[str]:
+    """What judges left undone, a sentence for each judge that did not answer."""
+    lost = frames["core_judgements"].filter(pl.col("failure").is_not_null())
+    return [
+        f"judge {judge} did not answer {len(rows)} questions: {rows['failure'][0]}"
+        for (judge,), rows in lost.sort("judge").group_by("judge", maintain_order=True)
+    ]
+
+
+def _judges(store: Store) -> Judges:
+    from isocost.judges.asking import Asker
     from isocost.tables.core.judged import Judges
 
-    return Judges(Asker(source.store.lake))
+    return Judges(Asker(store.lake))
 
 
-def _core(source: Source, judges: Judges) -> Frames:
+def _core(source: Source) -> Frames:
     """The core tables of a source, by its kind."""
     if isinstance(source, EngineSession):
-        return _core_of_session(source, judges)
+        return _core_of_session(source)
     assert isinstance(source, ImportedSource), source
-    return _core_of_import(source, judges)
+    return _core_of_import(source)
 
 
-def _core_of_session(source: EngineSession, judges: Judges) -> Frames:
+def _core_of_session(source: EngineSession) -> Frames:
     from isocost import telemetry as power
     from isocost.tables.core.engines import runs_of_several
     from isocost.tables.core.samples import build_core
@@ -294,6 +300,7 @@ def _core_of_session(source: EngineSession, judges: Judges) -> Frames:
     session, manifests = source.session(), source.manifests()
     calls = source.raw("raw_generations")
     telemetry = power.possible(source.raw("raw_telemetry"))
+    judges, book = _judges(source.store), card_book(source.store)
     batch = {source.key: session.engine.max_num_seqs}
     several = runs_of_several(calls, manifests)
     windows = build_energy_windows(
@@ -308,7 +315,7 @@ def _core_of_session(source: EngineSession, judges: Judges) -> Frames:
         calls,
         [session],
         manifests,
-        book=card_book(source.store),
+        book=book,
         energy=build_run_energy(windows, manifests),
         answers=source.raw("raw_answers"),
         kept=verdicts_folder(source.store, source.key),
@@ -319,16 +326,18 @@ def _core_of_session(source: EngineSession, judges: Judges) -> Frames:
     drafted = build_speculation(source.raw("raw_steps"))
     return {
         **core,
+        "core_judgements": judges.frame(source.key, book),
         "core_energy_windows": windows,
         "core_energy_attribution": shares,
         "core_speculation": drafted,
     }
 
 
-def _core_of_import(source: ImportedSource, judges: Judges) -> Frames:
+def _core_of_import(source: ImportedSource) -> Frames:
     from isocost.tables.core.imports import build_imported_core
 
-    return build_imported_core(
+    judges = _judges(source.store)
+    core = build_imported_core(
         source.raw("raw_imports"),
         verifier=source.verifier,
         manifests={source.import_id: source.manifest()},
@@ -336,6 +345,7 @@ def _core_of_import(source: ImportedSource, judges: Judges) -> Frames:
         judges=judges,
         **_denominators(source.store),
     )
+    return {**core, "core_judgements": judges.frame(source.key, card_book(source.store))}
 
 
 class _Denominators(TypedDict):

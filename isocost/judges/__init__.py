@@ -5,9 +5,3 @@ their judgements (``bank``), and both together (``asking``). Not here: rubrics a
 (``isocost.tasks.rubrics``), the engines that answer problems (``isocost.engines``), the tables of
 judgements (``isocost.tables``).
 """
-
-from isocost.judges.asking import Asker
-from isocost.judges.bank import Judgement
-from isocost.judges.client import Failure
-
-__all__ = ["Asker", "Failure", "Judgement"]

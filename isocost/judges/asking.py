@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isocost.judges.bank import Journal, Judgement, adding, judge_folder, read_judgements
+from isocost.judges.bank import Judgement, Pending, adding, judge_folder, read_judgements
 from isocost.judges.client import Client, Failure
 from isocost.progress import Progress
 from isocost.tasks.rubrics import JudgeModel, Request
@@ -28,11 +28,9 @@ class Asker:
 
     Attributes:
         lake: where they are kept.
-        failures: why judges did not answer, by their label; one sentence each.
     """
 
     lake: Path
-    failures: dict[str, str] = field(default_factory=dict)
 
     def ask(self, requests: Sequence[Request]) -> dict[str, Judgement | Failure]:
         """What the judges say, by the key of the request; each is asked once, if at all.
@@ -51,23 +49,11 @@ class Asker:
             folder = judge_folder(self.lake, own[0].judge.model)
             known = read_judgements(folder)
             if any(request.key not in known for request in own):
-                with adding(folder) as journal:
+                with adding(folder) as pending:
                     known = read_judgements(folder)  # another process may have asked meanwhile
                     missing = [request for request in own if request.key not in known]
-                    found |= self._asked(own[0].judge, missing, journal)
+                    found |= _run(_ask_all(own[0].judge, missing, pending))
             found |= {one.key: known[one.key] for one in own if one.key in known}
-        return found
-
-    def _asked(
-        self, judge: JudgeModel, requests: Sequence[Request], journal: Journal
-    ) -> dict[str, Judgement | Failure]:
-        found = _run(_ask_all(judge, requests, journal))
-        failed = [one for one in found.values() if isinstance(one, Failure)]
-        if failed:
-            self.failures[judge.label] = (
-                f"judge {judge.label} did not judge {len(failed)} of {len(requests)} answers:"
-                f" {failed[0].detail}"
-            )
         return found
 
 
@@ -86,7 +72,7 @@ class _Course:
 
     client: Client
     slots: asyncio.Semaphore
-    journal: Journal
+    pending: Pending
     told: Progress
     done: int = 0
     away: int = 0
@@ -98,7 +84,7 @@ class _Course:
                 return self.last
             found = await self.client.ask(request)
             if isinstance(found, Judgement):
-                self.journal.add(found)
+                self.pending.add(found)
                 self.away = 0
             elif found.is_away:
                 self.away, self.last = self.away + 1, found
@@ -108,10 +94,10 @@ class _Course:
 
 
 async def _ask_all(
-    judge: JudgeModel, requests: Sequence[Request], journal: Journal
+    judge: JudgeModel, requests: Sequence[Request], pending: Pending
 ) -> Mapping[str, Judgement | Failure]:
     with Progress(f"asking judge {judge.label}", len(requests)) as told:
         async with Client(judge) as client:
-            course = _Course(client, asyncio.Semaphore(judge.in_flight), journal, told)
+            course = _Course(client, asyncio.Semaphore(judge.in_flight), pending, told)
             found = await asyncio.gather(*(course.one(request) for request in requests))
     return {request.key: one for request, one in zip(requests, found, strict=True)}

@@ -7,11 +7,11 @@ form of its files. Not here: whom to ask (``asking``), what a judgement means
 Layout under the folder `judgements` of the lake::
 
     judge=<model>-<hash>/part-<random>.parquet    sealed, one row per judgement; never changed
-    judge=<model>-<hash>/journal-<random>.jsonl   judgements of a run that was not sealed yet
+    judge=<model>-<hash>/pending-<random>.jsonl   judgements of a run that was not sealed yet
     judge=<model>-<hash>/.lock                    held while judgements are added
 
-A row is appended to the journal as soon as it arrives, each line with its own checksum. The run
-seals its journal as a part when it ends; the next run does it for one that was killed. The key of a
+A row is appended to the pending as soon as it arrives, each line with its own checksum. The run
+seals its pending as a part when it ends; the next run does it for one that was killed. The key of a
 row is the hash of the whole request, so equal questions to equal judges have one row, whichever
 session, import or run asked.
 """
@@ -52,7 +52,7 @@ _SCHEMA = {
     "num_retries": pl.Int32,
     "served_model": pl.String,
 }
-_REMEDY = (
+REMEDY = (
     "Move the file away and refresh: its judgements are asked again. A backup saves the price of"
     " that."
 )
@@ -107,16 +107,16 @@ def read_judgements(folder: Path) -> dict[str, Judgement]:
     found: dict[str, Judgement] = {}
     for path in sorted(folder.glob("part-*.parquet")):
         if not prove_parquet(path):
-            raise Damaged.of(path, "carries no checksum", _REMEDY)
+            raise Damaged.of(path, "carries no checksum", REMEDY)
         frame = pl.read_parquet(path, glob=False, hive_partitioning=False)
         found |= {row["key"]: Judgement(**row) for row in frame.select(*_SCHEMA).to_dicts()}
-    for path in sorted(folder.glob("journal-*.jsonl")):
-        found |= {one.key: one for one in _journalled(path)}
+    for path in sorted(folder.glob("pending-*.jsonl")):
+        found |= {one.key: one for one in _lines_of(path)}
     return found
 
 
 @contextmanager
-def adding(folder: Path) -> Iterator[Journal]:
+def adding(folder: Path) -> Iterator[Pending]:
     """Hold a folder to add judgements; seal what was added when the block ends, however it ends.
 
     Waits for another process that adds to it. First seals what killed runs left.
@@ -125,18 +125,18 @@ def adding(folder: Path) -> Iterator[Journal]:
         MachineError: the folder cannot be written.
     """
     with exclusive(folder / ".lock"):
-        for path in sorted(folder.glob("journal-*.jsonl")):
+        for path in sorted(folder.glob("pending-*.jsonl")):
             _seal(folder, path)
-        journal = Journal(folder / f"journal-{os.urandom(8).hex()}.jsonl")
+        pending = Pending(folder / f"pending-{os.urandom(8).hex()}.jsonl")
         try:
-            yield journal
+            yield pending
         finally:
-            journal.close()
-            if journal.path.exists():
-                _seal(folder, journal.path)
+            pending.close()
+            if pending.path.exists():
+                _seal(folder, pending.path)
 
 
-class Journal:
+class Pending:
     """Judgements of the run, one line each as soon as they arrive."""
 
     def __init__(self, path: Path) -> None:
@@ -167,8 +167,8 @@ def _write(handle: int, data: bytes) -> None:
         data = data[os.write(handle, data) :]
 
 
-def _journalled(path: Path) -> Iterator[Judgement]:
-    """The whole lines of a journal; the last may have been cut by a kill."""
+def _lines_of(path: Path) -> Iterator[Judgement]:
+    """The whole lines of a pending; the last may have been cut by a kill."""
     for line in path.read_bytes().split(b"\n"):
         checksum, _, body = line.partition(b" ")
         if body and checksum == f"{zlib.crc32(body):08x}".encode():
@@ -176,12 +176,12 @@ def _journalled(path: Path) -> Iterator[Judgement]:
             yield Judgement(**row)
 
 
-def _seal(folder: Path, journal: Path) -> None:
-    rows = list({one.key: asdict(one) for one in _journalled(journal)}.values())
+def _seal(folder: Path, pending: Path) -> None:
+    rows = list({one.key: asdict(one) for one in _lines_of(pending)}.values())
     if rows:
         frame = pl.DataFrame(
             [{name: row[name] for name in _SCHEMA} for row in rows], schema=_SCHEMA, orient="row"
         )
         with atomic.replacing(folder / f"part-{os.urandom(8).hex()}.parquet") as temporary:
             write_sealed([frame.to_arrow()], temporary)
-    journal.unlink()
+    pending.unlink()

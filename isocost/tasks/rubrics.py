@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from isocost.credentials import url_credential
-from isocost.hashing import sha256_hex
+from isocost.hashing import canonical_json, sha256_hex
 from isocost.tasks.model import Problem, Verdict
 from isocost.tasks.prompts import bare_names
 from isocost.tasks.thoughts import said
@@ -192,6 +192,12 @@ class JudgeSettings(_Settings):
         for label in labels:
             if labels.count(label) > 1:
                 raise ValueError(f"two judges are called {label}; give each its own name")
+        bodies = [canonical_json(judge.body("")) for judge in self.judges]
+        if len(set(bodies)) < len(bodies):
+            raise ValueError(
+                "two judges are the same model with the same settings, which is one judge; give"
+                " them different seeds or temperatures"
+            )
         names = set(_MARKER.findall(self.rubric))
         if not names & {"answer", "pair"}:
             raise ValueError("the rubric must contain {answer}, or {pair}")

@@ -62,15 +62,15 @@ JUDGEMENTS = Table(
         ),
         Column("failure", "string", "Why the judge did not answer, in words."),
         Column("output_text", "string", "The judge's reply."),
-        Column("prompt_tokens", "int32", "Tokens of the request.", unit="tokens"),
+        Column("prompt_tokens", "int64", "Tokens of the request.", unit="tokens"),
         Column(
-            "cached_tokens", "int32", "Of these, served from the server's cache.", unit="tokens"
+            "cached_tokens", "int64", "Of these, served from the server's cache.", unit="tokens"
         ),
-        Column("output_tokens", "int32", "Generated tokens.", unit="tokens"),
+        Column("output_tokens", "int64", "Generated tokens.", unit="tokens"),
         Column("latency_s", "float64", "Time until the reply was whole.", unit="s"),
         Column("num_retries", "int32", "Attempts that failed before."),
-        Column("usd", "float64", "Price of the call by the judge's price card.", unit="USD"),
-        Column("usd_unknown_reason", "string", "Why the price is unknown."),
+        Column("cost_usd", "float64", "Price of the call by the judge's price card.", unit="USD"),
+        Column("cost_usd_unknown_reason", "string", "Why the price is unknown."),
         Column(
             "is_repeat",
             "bool",
@@ -165,10 +165,10 @@ JUDGE_AGREEMENT = Table(
         columns.CONFIDENCE,
         Column("undefined_reason", "string", "Why agreement is unknown; NULL if it is known."),
         Column(
-            "n_calls",
+            "n_judgements",
             "int64",
             "Judgements that were asked for; equal ones of several sessions count once.",
-            unit="calls",
+            unit="judgements",
         ),
         Column(
             "prompt_tokens",
@@ -182,8 +182,8 @@ JUDGE_AGREEMENT = Table(
             "Tokens that they generated; NULL if one is unknown.",
             unit="tokens",
         ),
-        Column("usd", "float64", "Price of all of them; NULL if one is unknown.", unit="USD"),
-        Column("usd_unknown_reason", "string", "Why the price is unknown."),
+        Column("cost_usd", "float64", "Price of all of them; NULL if one is unknown.", unit="USD"),
+        Column("cost_usd_unknown_reason", "string", "Why the price is unknown."),
     ),
 )
 

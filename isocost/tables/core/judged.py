@@ -18,7 +18,9 @@ from isocost.costs import CardBook
 from isocost.costs.money import token_usd
 from isocost.errors import IsocostError
 from isocost.hashing import text_hash
-from isocost.judges import Asker, Failure, Judgement
+from isocost.judges.asking import Asker
+from isocost.judges.bank import Judgement
+from isocost.judges.client import Failure
 from isocost.schema.frames import conform, empty
 from isocost.schema.registry import table
 from isocost.tasks import Grade, Problem, grade, verifier_of
@@ -88,15 +90,6 @@ class Judges:
         return [
             found if key is None else verdicts[key] for key, found in zip(keys, grades, strict=True)
         ]
-
-    @property
-    def is_unfinished(self) -> bool:
-        """Whether a judge did not answer, so that asking again may give a verdict."""
-        return bool(self.asker.failures)
-
-    def sentences(self) -> list[str]:
-        """What judges left undone; each can be asked again."""
-        return [self.asker.failures[name] for name in sorted(self.asker.failures)]
 
     def _judged(self, each: _Answer, outcomes: Mapping[str, Judgement | Failure]) -> Grade:
         asks: Any = verifier_of(each.problem.verifier)
@@ -219,11 +212,11 @@ def _gold(each: _Answer, labels: set[bool]) -> dict[str, Any]:
 def _money(row: Mapping[str, Any], book: CardBook) -> dict[str, Any]:
     """What a judgement cost by its judge's price card; NULL with the reason if that is unknown."""
     if "failure" in row:
-        return {"usd": None, "usd_unknown_reason": row["no_verdict_reason"]}
+        return {"cost_usd": None, "cost_usd_unknown_reason": row["no_verdict_reason"]}
     if row["price"] is None:
-        return {"usd": None, "usd_unknown_reason": NO_PRICE}
+        return {"cost_usd": None, "cost_usd_unknown_reason": NO_PRICE}
     if row["prompt_tokens"] is None or row["output_tokens"] is None:
-        return {"usd": None, "usd_unknown_reason": NO_TOKENS}
+        return {"cost_usd": None, "cost_usd_unknown_reason": NO_TOKENS}
     try:
         usd = token_usd(
             book.price(row["price"]),
@@ -232,5 +225,5 @@ def _money(row: Mapping[str, Any], book: CardBook) -> dict[str, Any]:
             cached_tokens=np.array(row["cached_tokens"] or 0),
         )
     except IsocostError as error:
-        return {"usd": None, "usd_unknown_reason": error.what}
-    return {"usd": float(usd), "usd_unknown_reason": None}
+        return {"cost_usd": None, "cost_usd_unknown_reason": error.what}
+    return {"cost_usd": float(usd), "cost_usd_unknown_reason": None}

@@ -34,8 +34,8 @@ READS = (
     "gold_correct",
     "prompt_tokens",
     "output_tokens",
-    "usd",
-    "usd_unknown_reason",
+    "cost_usd",
+    "cost_usd_unknown_reason",
     "latency_s",
 )
 _ANSWER = ("problem_id", "answer_hash")
@@ -198,13 +198,13 @@ def _cost(rows: pl.DataFrame) -> dict[str, Any]:
     calls = rows.filter(pl.col("latency_s").is_not_null()).unique(
         "judgement_key", maintain_order=True
     )
-    why = calls["usd_unknown_reason"].drop_nulls().unique().sort()
+    why = calls["cost_usd_unknown_reason"].drop_nulls().unique().sort()
     return {
-        "n_calls": calls.height,
+        "n_judgements": calls.height,
         "prompt_tokens": _whole_sum(calls["prompt_tokens"]),
         "output_tokens": _whole_sum(calls["output_tokens"]),
-        "usd": None if calls["usd"].null_count() else float(calls["usd"].sum()),
-        "usd_unknown_reason": "; ".join(why) or None,
+        "cost_usd": None if calls["cost_usd"].null_count() else float(calls["cost_usd"].sum()),
+        "cost_usd_unknown_reason": "; ".join(why) or None,
     }
 
 
