@@ -120,12 +120,15 @@ class Completion:
         request_id: of the request.
         text: generated text without special tokens.
         token_ids: generated tokens.
-        finish_reason: stop, length, abort, error, repetition.
+        finish_reason: stop, length, abort, error, repetition, content_filter (the server withheld
+            the rest), refusal (the model declined).
         stop_reason: stop string or token id; None for the end-of-sequence token.
         error: what went wrong.
         prompt_tokens: tokens of the prompt.
         output_tokens: tokens generated.
         cached_tokens: prompt tokens found in the prefix cache.
+        reasoning_text: reasoning that a server sends apart from the text; None if it does not.
+        reasoning_tokens: tokens of reasoning among the output tokens, if the server counts them.
         logprobs: raw log-probabilities.
         arrival_unix_s: when the request was made.
         queued_s: when the engine accepted it.
@@ -151,6 +154,8 @@ class Completion:
     prompt_tokens: int | None = None
     output_tokens: int | None = None
     cached_tokens: int | None = None
+    reasoning_text: str | None = None
+    reasoning_tokens: int | None = None
     logprobs: TokenLogprobs | None = None
     arrival_unix_s: float | None = None
     queued_s: float | None = None

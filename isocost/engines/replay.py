@@ -204,6 +204,8 @@ class ReplayEngine:
             prompt_tokens=row["prompt_tokens"],
             output_tokens=row["output_tokens"],
             cached_tokens=row["cached_tokens"],
+            reasoning_text=row["reasoning_text"],
+            reasoning_tokens=row["reasoning_tokens"],
             arrival_unix_s=arrival,
             queued_s=queued,
             scheduled_s=now,

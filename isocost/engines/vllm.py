@@ -161,6 +161,7 @@ class VllmEngine:
         self._steps: list[dict[str, Any]] = []
         self._prompts: OrderedDict[str, list[int]] = OrderedDict()
         self._choices: dict[str, tuple[int, ...]] = {}
+        self._texts: set[str] = set()
         self._params: dict[tuple[Any, ...], Any] = {}
         self._vocabulary: int | None = None
 
@@ -256,6 +257,8 @@ class VllmEngine:
         """See `Engine`."""
         if request.choices:
             self._choices[request.request_id] = self._choice_ids(request)
+        if is_plain(request.messages):
+            self._texts.add(request.request_id)
         self._engine.add_request(
             request.request_id,
             {"prompt_token_ids": self._whole_prompt(request)},
@@ -408,6 +411,7 @@ class VllmEngine:
         return self._tokenizer
 
     def _sampling(self, request: Request) -> Any:
+        is_text = is_plain(request.messages)
         key = (
             request.temperature,
             request.top_p,
@@ -417,7 +421,7 @@ class VllmEngine:
             request.seed,
             request.stop,
             request.choices,
-            is_plain(request.messages),
+            is_text,
         )
         if key not in self._params:
             from vllm import SamplingParams
@@ -439,10 +443,10 @@ class VllmEngine:
                 stop=list(request.stop) or None,
                 # The text is decoded once at the end: vLLM would also decode the K candidates of
                 # every token. Only texts that end generation need it meanwhile.
-                detokenize=bool(request.stop),
+                detokenize=bool(request.stop) or is_text,
                 # What continues a plain text may contain a token that is special in chats.
-                skip_special_tokens=not is_plain(request.messages),
-                spaces_between_special_tokens=not is_plain(request.messages),
+                skip_special_tokens=not is_text,
+                spaces_between_special_tokens=not is_text,
                 output_kind=RequestOutputKind.FINAL_ONLY,
             )
             if request.seed is not None:
@@ -453,12 +457,15 @@ class VllmEngine:
     def _completion(self, output: Any) -> Completion:
         choice, metrics = output.outputs[0], output.metrics
         tokens = list(choice.token_ids)
-        ended = isinstance(choice.stop_reason, str)
+        is_decoded = isinstance(choice.stop_reason, str) or output.request_id in self._texts
+        self._texts.discard(output.request_id)
         choices = self._choices.pop(output.request_id, None)
         k = self._settings.logprobs_k if choices is None else CHOICE_LOGPROBS
         return Completion(
             request_id=output.request_id,
-            text=choice.text if ended else self._tokenizer.decode(tokens, skip_special_tokens=True),
+            text=choice.text
+            if is_decoded
+            else self._tokenizer.decode(tokens, skip_special_tokens=True),
             token_ids=tokens,
             finish_reason=choice.finish_reason or "abort",
             stop_reason=None if choice.stop_reason is None else str(choice.stop_reason),

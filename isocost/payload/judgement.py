@@ -27,7 +27,9 @@ MOST_TOKENS = 10**8
 HIGHEST_LOGPROB = 1e-3
 """Rounding can make ln p slightly positive, also in half precision."""
 LOWEST_LOGPROB = -1e4
-FINISHES = ("stop", "length", "abort", "error", "repetition")
+ENDED = ("stop", "length", "repetition", "content_filter", "refusal")
+"""Finish reasons of a call that came back, whatever its text is worth."""
+FINISHES = (*ENDED, "abort", "error")
 
 _OURS = frozenset(
     [
@@ -57,7 +59,14 @@ _OURS = frozenset(
 )
 """Columns that do not come from the engine."""
 _MAKE_THE_SAMPLE = ("finish_reason", "output_text", "output_token_ids")
-_COUNTS = ("prompt_tokens", "output_tokens", "cached_tokens", "num_preemptions", "num_retries")
+_COUNTS = (
+    "prompt_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "reasoning_tokens",
+    "num_preemptions",
+    "num_retries",
+)
 _LIMITS = {"int32": 2**31 - 1, "int64": 2**63 - 1}
 _MOST_REASON = 4000
 
@@ -90,7 +99,7 @@ def judged(row: dict[str, Any], *, notes: Sequence[str] = ()) -> dict[str, Any]:
         )
     if (
         not fatal
-        and finish in ("stop", "length", "repetition")
+        and finish in ENDED
         and row.get("output_text") is None
         and row.get("output_token_ids") is None
     ):
@@ -220,6 +229,10 @@ def _senseless(row: dict[str, Any]) -> list[str]:
     elif prompt is not None and cached is not None and cached > prompt:
         notes.append(f"cached_tokens ({cached}) are more than prompt_tokens ({prompt})")
         row["prompt_tokens"] = row["cached_tokens"] = None
+    thoughts = row.get("reasoning_tokens")
+    if output is not None and thoughts is not None and thoughts > output:
+        notes.append(f"reasoning_tokens ({thoughts}) are more than output_tokens ({output})")
+        row["reasoning_tokens"] = None
     if output is not None and ids is not None and output != len(ids):
         notes.append(f"output_tokens is {output}, but there are {len(ids)} tokens")
         row["output_tokens"] = None

@@ -39,6 +39,8 @@ _SAME = (
     "prompt_tokens",
     "output_tokens",
     "cached_tokens",
+    "reasoning_text",
+    "reasoning_tokens",
     "arrival_unix_s",
     "queued_s",
     "scheduled_s",

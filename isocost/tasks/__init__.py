@@ -22,7 +22,14 @@ from isocost.tasks.prompts import (
     render_messages,
     unsuited,
 )
-from isocost.tasks.registry import source_names, verifier_names
+from isocost.tasks.registry import (
+    check_access,
+    check_import,
+    check_options,
+    source_names,
+    verifier_names,
+    verifier_of,
+)
 
 __all__ = [
     "Grade",
@@ -30,6 +37,9 @@ __all__ = [
     "TaskMistake",
     "answer_classes",
     "answer_of",
+    "check_access",
+    "check_import",
+    "check_options",
     "check_task",
     "grade",
     "grade_text",
@@ -45,4 +55,5 @@ __all__ = [
     "source_names",
     "unsuited",
     "verifier_names",
+    "verifier_of",
 ]

@@ -49,6 +49,10 @@ GENERATIONS = Table(
             " the other; the manifest has the anchors."
         ),
         "Log-probabilities are raw: before temperature, top-k and top-p.",
+        (
+            "finish_reason is content_filter if the service withheld the rest of the text, and "
+            "refusal if the model declined in a field of its own, which is then output_text."
+        ),
     ),
     columns=(
         columns.CALL_ID,
@@ -97,6 +101,12 @@ GENERATIONS = Table(
         ),
         Column("output_text", "string", "Generated text without special tokens."),
         Column(
+            "reasoning_text",
+            "string",
+            "Reasoning that the server sends apart from the text; NULL if it sends none, and in "
+            "older banks.",
+        ),
+        Column(
             "output_token_ids",
             "list[int32]",
             "Generated tokens; NULL if the engine does not report them.",
@@ -104,7 +114,8 @@ GENERATIONS = Table(
         Column(
             "finish_reason",
             "string",
-            "Why generation ended: stop, length, abort, error, repetition.",
+            "Why generation ended: stop, length, abort, error, repetition, content_filter, "
+            "refusal.",
             nullable=False,
         ),
         Column(
@@ -121,6 +132,13 @@ GENERATIONS = Table(
         Column("output_tokens", "int64", "Tokens generated and kept.", unit="tokens"),
         Column(
             "cached_tokens", "int64", "Prompt tokens taken from the prefix cache.", unit="tokens"
+        ),
+        Column(
+            "reasoning_tokens",
+            "int64",
+            "Tokens of reasoning among output_tokens; NULL if the server does not count them, and "
+            "in older banks.",
+            unit="tokens",
         ),
         Column(
             "logprob_sum", "float64", "Sum over tokens of ln p of the generated token.", unit="nats"
@@ -351,9 +369,9 @@ ANSWERS = Table(
         Column(
             "finish_reason",
             "string",
-            "Why the text ended (stop, length, repetition), or why the method did not return: "
-            "call_limit, token_limit, context_limit, time_limit; error: the sample failed and is"
-            " missing.",
+            "Why the text ended (stop, length, repetition, content_filter, refusal), or why the "
+            "method did not return: call_limit, token_limit, context_limit, time_limit; error: "
+            "the sample failed and is missing.",
             nullable=False,
         ),
         Column("error", "string", "What went wrong; NULL when nothing did."),

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from isocost.engines.openai import OpenAiEngine
-from isocost.engines.protocol import EngineSettings, Request
+from isocost.engines.openai_calls import Calls
+from isocost.engines.protocol import Request
 from isocost.engines.vllm import encode_chat
 from isocost.errors import IsocostError
 from isocost.messages import is_plain
@@ -101,27 +101,6 @@ def test_vllm_encodes_the_text_itself_and_begins_it_once():
     assert encode_chat(made, plain) == [1, 97, 98]
 
 
-def engine(api):
-    settings = EngineSettings(
-        model_path="m",
-        model_name="m",
-        dtype=None,
-        quantization=None,
-        revision=None,
-        seed=0,
-        max_model_len=None,
-        kv_cache_bytes=None,
-        max_num_seqs=1,
-        max_num_batched_tokens=1,
-        block_size=None,
-        enable_prefix_caching=True,
-        enforce_eager=False,
-        logprobs_k=0,
-        options={"base_url": "http://127.0.0.1:1/v1", "api": api},
-    )
-    return OpenAiEngine(settings)
-
-
 @pytest.mark.parametrize("api", ["chat", "completions"])
 def test_a_server_is_asked_to_complete_the_text(api):
     session, _ = only_point(RAW)
@@ -132,7 +111,9 @@ def test_a_server_is_asked_to_complete_the_text(api):
         replace(sample, asked=replace(sample.asked, problem=problem)), per_request_seed=False
     )
     assert isinstance(request, Request) and request.stop == ("Q:", "</s>")
-    body = engine(api)._body(request)
+    settings = SimpleNamespace(model_path="m", logprobs_k=0)
+    calls = Calls(None, settings, None, None, chat=api == "chat", extra={}, context=None)
+    body = calls._body(request)
     assert body["prompt"] == "Q: 1 + 1?\nA:" and "messages" not in body
     assert body["stop"] == ["Q:", "</s>"]
 
