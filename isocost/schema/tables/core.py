@@ -476,6 +476,11 @@ POINTS = Table(
         Column("task_seed", "int64", "Seed of the problems."),
         Column("verifier", "string", "Registered verifier."),
         Column(
+            "verifier_options",
+            "json",
+            "Options of the verifier that its verdicts depend on, canonical JSON; NULL for none.",
+        ),
+        Column(
             "condition",
             "json",
             "Settings other than sampling that an imported source states about the point; NULL "
@@ -582,6 +587,11 @@ PROBLEMS = Table(
         ),
         Column(
             "verifier", "string", "Registered verifier; NULL if imported labels are the verdicts."
+        ),
+        Column(
+            "verifier_options",
+            "json",
+            "Options of the verifier that its verdicts depend on, canonical JSON; NULL for none.",
         ),
         columns.CLUSTER_ID,
         Column("metadata", "json", "Where the problem came from, canonical JSON."),
