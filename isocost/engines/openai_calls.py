@@ -23,6 +23,7 @@ from isocost.engines.openai_stream import Answer, Unusable, events
 from isocost.engines.openai_tries import Tries
 from isocost.engines.protocol import Completion, EngineSettings, Request
 from isocost.errors import IsocostError
+from isocost.messages import is_plain
 
 _MOST_ANSWER_BYTES = 4 * 2**20
 _TOKEN_BYTES, _TOP_BYTES = 2048, 512
@@ -145,13 +146,14 @@ class Calls:
             connect_s=limit.connect_s,
             first_token_s=limit.first_token_s,
         )
-        path = "/chat/completions" if self._chat else "/completions"
+        chat = "messages" in body
+        path = "/chat/completions" if chat else "/completions"
         async with client.exchange(
             self._server.url + path, body, key=self._server.key(), limits=limits
         ) as response:
             turn.answered()
             async for event in events(response.pieces()):
-                answer.take(event, chat=self._chat)
+                answer.take(event, chat=chat)
                 limits.piece(is_token=answer.first_s is not None)
             if answer.finish_reason is None:
                 raise Broken("the stream ended without a finish reason")
@@ -208,7 +210,7 @@ class Calls:
         body |= {"min_p": request.min_p} if request.min_p else {}
         body |= {"seed": request.seed} if request.seed is not None else {}
         body |= {"stop": list(request.stop)} if request.stop else {}
-        if self._chat:
+        if self._chat and not is_plain(request.messages):
             body |= {
                 "messages": [dict(m) for m in request.messages],
                 "logprobs": True,

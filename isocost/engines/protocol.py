@@ -64,7 +64,7 @@ class Request:
 
     Attributes:
         request_id: unique in the run; the call_id.
-        messages: chat messages.
+        messages: chat messages, or one text to be continued (``isocost.messages``).
         temperature: 0 is greedy.
         top_p: nucleus mass.
         top_k: 0 keeps all tokens.

@@ -46,6 +46,7 @@ from isocost.engines.vllm_settings import (
     stated_arguments,
 )
 from isocost.errors import IsocostError
+from isocost.messages import is_plain
 
 _OPTIONS = {
     **SHARED_OPTIONS,
@@ -160,6 +161,7 @@ class VllmEngine:
         self._steps: list[dict[str, Any]] = []
         self._prompts: OrderedDict[str, list[int]] = OrderedDict()
         self._choices: dict[str, tuple[int, ...]] = {}
+        self._texts: set[str] = set()
         self._params: dict[tuple[Any, ...], Any] = {}
         self._vocabulary: int | None = None
 
@@ -255,6 +257,8 @@ class VllmEngine:
         """See `Engine`."""
         if request.choices:
             self._choices[request.request_id] = self._choice_ids(request)
+        if is_plain(request.messages):
+            self._texts.add(request.request_id)
         self._engine.add_request(
             request.request_id,
             {"prompt_token_ids": self._whole_prompt(request)},
@@ -407,6 +411,7 @@ class VllmEngine:
         return self._tokenizer
 
     def _sampling(self, request: Request) -> Any:
+        is_text = is_plain(request.messages)
         key = (
             request.temperature,
             request.top_p,
@@ -416,6 +421,7 @@ class VllmEngine:
             request.seed,
             request.stop,
             request.choices,
+            is_text,
         )
         if key not in self._params:
             from vllm import SamplingParams
@@ -437,7 +443,10 @@ class VllmEngine:
                 stop=list(request.stop) or None,
                 # The text is decoded once at the end: vLLM would also decode the K candidates of
                 # every token. Only texts that end generation need it meanwhile.
-                detokenize=bool(request.stop),
+                detokenize=bool(request.stop) or is_text,
+                # What continues a plain text may contain a token that is special in chats.
+                skip_special_tokens=not is_text,
+                spaces_between_special_tokens=not is_text,
                 output_kind=RequestOutputKind.FINAL_ONLY,
             )
             if request.seed is not None:
@@ -448,12 +457,15 @@ class VllmEngine:
     def _completion(self, output: Any) -> Completion:
         choice, metrics = output.outputs[0], output.metrics
         tokens = list(choice.token_ids)
-        ended = isinstance(choice.stop_reason, str)
+        is_decoded = isinstance(choice.stop_reason, str) or output.request_id in self._texts
+        self._texts.discard(output.request_id)
         choices = self._choices.pop(output.request_id, None)
         k = self._settings.logprobs_k if choices is None else CHOICE_LOGPROBS
         return Completion(
             request_id=output.request_id,
-            text=choice.text if ended else self._tokenizer.decode(tokens, skip_special_tokens=True),
+            text=choice.text
+            if is_decoded
+            else self._tokenizer.decode(tokens, skip_special_tokens=True),
             token_ids=tokens,
             finish_reason=choice.finish_reason or "abort",
             stop_reason=None if choice.stop_reason is None else str(choice.stop_reason),
@@ -525,13 +537,18 @@ def choice_logprobs(flat: Any, ids: Sequence[int]) -> tuple[float | None, ...] |
 def encode_chat(tokenizer: Any, messages: Messages, *, is_answered: bool = False) -> list[int]:
     """Token ids of chat messages by the model's own template.
 
-    For a base model without a template, the texts separated by a blank line.
+    For a base model without a template, the texts separated by a blank line. For a plain text, the
+    text with the special tokens that the tokenizer begins with, which are not doubled.
 
     Args:
         tokenizer: the model's.
         messages: the chat.
         is_answered: whether the last message is the model's, so that no answer is begun.
     """
+    if is_plain(messages):
+        text, first = messages[0]["content"], getattr(tokenizer, "bos_token", None)
+        has_first = bool(first) and text.startswith(first)
+        return list(tokenizer(text, add_special_tokens=not has_first)["input_ids"])
     if getattr(tokenizer, "chat_template", None):
         made = tokenizer.apply_chat_template(
             [dict(m) for m in messages], add_generation_prompt=not is_answered, tokenize=True

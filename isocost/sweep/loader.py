@@ -21,7 +21,7 @@ from isocost.errors import IsocostError
 from isocost.methods import check_engine, method_of
 from isocost.registry import did_you_mean
 from isocost.sweep.expand import expand, model_variants
-from isocost.sweep.models import MOST_NAME
+from isocost.sweep.models import MOST_NAME, SAMPLE
 from isocost.sweep.partners import check_partners
 from isocost.sweep.source import Key, Source, dotted, parse_yaml, read_yaml
 from isocost.sweep.spec import SweepSpec
@@ -319,6 +319,16 @@ def _check_methods(spec: SweepSpec) -> None:
         where = spec.source.where("grid", "method", index)
         method = method_of(entry.name, entry.parameters, where=where)
         check_engine(method, spec.engine.engine, where)
+        if entry.name == SAMPLE:
+            continue
+        for number, prompt in enumerate(spec.prompts):
+            if not prompt.chat:
+                raise IsocostError(
+                    f"method {entry.name} makes chats, and prompt {prompt.name} is none",
+                    where=spec.source.where("prompts", number, "chat"),
+                    remedy=f"Remove chat: false, or measure it with method {SAMPLE} in a sweep of"
+                    " its own.",
+                )
 
 
 def _check_power_source(spec: SweepSpec) -> None:

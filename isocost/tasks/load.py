@@ -41,7 +41,9 @@ def check_task(task: TaskLike) -> None:
     the verifier rejects.
     """
     check_options(task.verifier)
-    source_of(task.source).check(_of_source(task)[0])
+    own, thoughts = _of_source(task)
+    _check_thoughts(task, thoughts)
+    source_of(task.source).check(own)
 
 
 def resolved_config(task: TaskLike) -> dict[str, Any]:
@@ -79,6 +81,16 @@ def _of_source(task: TaskLike) -> tuple[TaskLike, Any]:
     return replace(_Task(**_stated(task)), config=config), thoughts
 
 
+def _check_thoughts(task: TaskLike, thoughts: Any) -> None:
+    """Refuse marks of reasoning for a verifier that reads all of a text; see `Verifier`."""
+    if hasattr(verifier_of(task.verifier), "grade_whole") and thoughts is not None:
+        raise TaskMistake(
+            f"verifier {task.verifier} grades the whole text, its reasoning included",
+            remedy="Remove thoughts, or choose another verifier.",
+            key=("config", "thoughts"),
+        )
+
+
 def _stated(task: TaskLike) -> dict[str, Any]:
     return {name: getattr(task, name) for name in _FIELDS}
 
@@ -98,6 +110,7 @@ def load_problems(task: TaskLike) -> tuple[Problem, ...]:
 @lru_cache(maxsize=64)
 def _load(text: str) -> tuple[Problem, ...]:
     task, thoughts = _of_source(_Task(**json.loads(text)))
+    _check_thoughts(task, thoughts)
     verifier = verifier_of(task.verifier)
     problems = source_of(task.source).load(task)
     if thoughts is not None:

@@ -1,4 +1,4 @@
-"""Render a problem as the messages sent to a chat model.
+"""Render a problem as the messages sent to a model.
 
 Lives here: filling a prompt's template, the fields that one may name, and its hash. Not here: chat
 templates and token counts, which belong to the engine.
@@ -10,18 +10,21 @@ import re
 from collections.abc import Collection
 
 from isocost.hashing import sha256_hex
+from isocost.messages import PLAIN_TEXT
 from isocost.registry import did_you_mean
 from isocost.tasks.model import Problem, PromptLike, TaskMistake
 
 OPTIONAL_FIELDS = ("stem", "choices", "context", "prompt", "tests")
 """Fields that only some tasks have. A template that names one needs a task that has it."""
+WHOLE = "{prompt}"
+"""The template that sends a task's whole prompt unchanged."""
 _MARKER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _BARE = re.compile(r"(?<![\w\\}{^$])\{([a-z][a-z0-9_]*)\}")
 """A marker that is no argument of a TeX command such as \\boxed{answer}."""
 
 
 def render_messages(prompt: PromptLike, problem: Problem) -> list[dict[str, str]]:
-    """Chat messages for one problem.
+    """Messages for one problem: a chat, or the one text of a prompt that is none.
 
     The system text, if the prompt has one, then the template with the question in place of
     {question} and the problem's other fields in place of their names.
@@ -30,8 +33,14 @@ def render_messages(prompt: PromptLike, problem: Problem) -> list[dict[str, str]
     are.
 
     Raises:
-        TaskMistake: the template names an optional field that the problem does not have.
+        TaskMistake: the template names an optional field that the problem does not have, or the
+            problem is a chat that the prompt would change.
     """
+    fault = unsuited(prompt, problem)
+    if fault is not None:
+        raise fault
+    if problem.messages:
+        return [dict(message) for message in problem.messages]
     values = {**problem.fields, "question": problem.question}
     missing = missing_field(prompt.template, values)
     if missing is not None:
@@ -42,7 +51,17 @@ def render_messages(prompt: PromptLike, problem: Problem) -> list[dict[str, str]
         )
     messages = [] if prompt.system is None else [{"role": "system", "content": prompt.system}]
     text = _MARKER.sub(lambda found: values.get(found[1], found[0]), prompt.template)
-    return [*messages, {"role": "user", "content": text}]
+    return [*messages, {"role": "user" if prompt.chat else PLAIN_TEXT, "content": text}]
+
+
+def unsuited(prompt: PromptLike, problem: Problem) -> TaskMistake | None:
+    """The reason why a prompt cannot ask a problem whose task makes whole chats; None if it can."""
+    if not problem.messages or (prompt.chat and prompt.template == WHOLE and not prompt.system):
+        return None
+    return TaskMistake(
+        f"prompt {prompt.name} would change the chat that task {problem.task} makes",
+        remedy=f'Write template: "{WHOLE}", without a system text and without chat: false.',
+    )
 
 
 def missing_field(template: str, fields: Collection[str]) -> str | None:

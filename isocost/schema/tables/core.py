@@ -504,6 +504,12 @@ POINTS = Table(
         columns.PROMPT,
         Column("prompt_system", "string", "System text; NULL for none."),
         Column("prompt_template", "string", "Template with {question} where the problem goes."),
+        Column(
+            "is_chat",
+            "bool",
+            "Whether the model's chat template is applied to the prompt; false if the model "
+            "continues its plain text, NULL if an imported source does not say.",
+        ),
         Column("temperature", "float64", "Sampling temperature; 0 is greedy."),
         Column("top_p", "float64", "Nucleus sampling share.", unit="ratio"),
         Column("top_k", "int32", "Tokens kept; 0 keeps all.", unit="tokens"),

@@ -96,6 +96,7 @@ def _point(item: PlannedPoint, session_id: str, counts: tuple[int, int]) -> dict
         "prompt": point.prompt.name,
         "prompt_system": point.prompt.system,
         "prompt_template": point.prompt.template,
+        "is_chat": point.prompt.chat,
         **point.sampling.model_dump(),
         "max_tokens": point.budget.max_tokens,
         "seed": point.seed,
