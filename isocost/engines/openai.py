@@ -24,7 +24,7 @@ from isocost.capabilities import Capabilities, Exempt, Role
 from isocost.credentials import refuse_credentials
 from isocost.engines.breaker import Breaker
 from isocost.engines.openai_faults import error_message
-from isocost.engines.openai_limits import CONNECT_S, Patience
+from isocost.engines.openai_limits import CONNECT_S, RequestLimits
 from isocost.engines.openai_server import Server
 from isocost.engines.openai_stream import finish_reason
 from isocost.engines.protocol import (
@@ -144,7 +144,7 @@ class OpenAiEngine:
             )
         self._settings = settings
         self._chat = options.get("api", "chat") == "chat"
-        self._patience = Patience(
+        self._limits = RequestLimits(
             connect_s=float(options.get("connect_s", CONNECT_S)),
             first_token_s=options.get("first_token_s"),
             timeout_s=timeout_s,
@@ -186,7 +186,7 @@ class OpenAiEngine:
         calls = Calls(
             self._server,
             self._settings,
-            self._patience,
+            self._limits,
             self._breaker,
             chat=self._chat,
             extra=self._extra,
@@ -218,7 +218,7 @@ class OpenAiEngine:
             model=self._settings.model_path,
             key=self._server.key(),
             key_variable=self._server.key_variable,
-            timeout_s=self._patience.timeout_s,
+            timeout_s=self._limits.timeout_s,
             patience_s=self._breaker.patience_s,
             context=self._context(),
         )

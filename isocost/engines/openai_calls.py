@@ -17,7 +17,7 @@ from isocost.credentials import without
 from isocost.engines.breaker import Breaker, GivenUp, Turn
 from isocost.engines.openai_faults import Away, Broken, ExchangeFailed, Refused, Shut
 from isocost.engines.openai_http import Client
-from isocost.engines.openai_limits import Limits, Patience
+from isocost.engines.openai_limits import Limits, RequestLimits
 from isocost.engines.openai_server import Server
 from isocost.engines.openai_stream import Answer, Unusable, events
 from isocost.engines.openai_tries import Tries
@@ -37,7 +37,7 @@ class Calls:
         self,
         server: Server,
         settings: EngineSettings,
-        patience: Patience,
+        limits: RequestLimits,
         breaker: Breaker,
         *,
         chat: bool,
@@ -49,13 +49,13 @@ class Calls:
         Args:
             server: address and key.
             settings: model and log-probabilities.
-            patience: limits of a request.
+            limits: of each request.
             breaker: shared by all requests.
             chat: whether it is the chat API.
             extra: added to every request.
             context: tokens of the model's context; None if unknown.
         """
-        self._server, self._settings, self._patience = server, settings, patience
+        self._server, self._settings, self._limits = server, settings, limits
         self._breaker, self._chat, self._extra = breaker, chat, dict(extra)
         self._context = context
 
@@ -70,7 +70,7 @@ class Calls:
             arrival: when it was made, wall clock.
             queued: when it was accepted, monotonic seconds.
         """
-        tries = Tries(self._patience.retries, self._breaker)
+        tries = Tries(self._limits.retries, self._breaker)
         try:
             return await self._ask(client, request, arrival, queued, tries)
         except GivenUp:
@@ -137,7 +137,7 @@ class Calls:
             Unusable: the answer is invalid.
             ValueError: it is not JSON.
         """
-        answer, most, limit = Answer(), _most_output(body) or 0, self._patience
+        answer, most, limit = Answer(), _most_output(body) or 0, self._limits
         size = _MOST_ANSWER_BYTES + most * (_TOKEN_BYTES + _TOP_BYTES * self._settings.logprobs_k)
         limits = Limits(
             limit.timeout_s,

@@ -25,6 +25,7 @@ GROUND = {
     "hashing",
     "lock_files",
     "memory",
+    "messages",
     "plain_files",
     "progress",
     "registry",
@@ -34,11 +35,12 @@ GROUND = {
     "stopping",
     "store",
     "units",
+    "verifier_settings",
 }
 FLOORS = (
     {"methods", "hub"},
     {"sweep", "tasks", "telemetry", "bank", "strategies", "frontier", "curves", "items", "gates"},
-    {"engines"},
+    {"engines", "judges"},
     {"meter"},
     {"importers", "payload"},
     {"tables", "intake"},
