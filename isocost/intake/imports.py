@@ -167,15 +167,15 @@ def _refuse_twin(source: ImportedSource, import_id: str, path: Path) -> None:
 
     One measurement under two names would be superseded under only one of them.
     """
-    holders = [each.key for each in imports(source.store) if _import_id(each) == import_id]
-    if holders and source.key not in holders:
+    holders = [each for each in imports(source.store) if _import_id(each) == import_id]
+    if holders and source.key not in [each.key for each in holders]:
         raise IsocostError(
-            f"the same content with the same provenance already exists as source {holders[0]};"
+            f"the same content with the same provenance already exists as source {holders[0].key};"
             " nothing was imported",
             where=f"{path} as {source.key}",
             remedy=(
-                f"Use {holders[0]}, which is in every table; use that name to correct it or to "
-                f"grade it with another verifier"
+                f"Use {holders[0].key}, which is in every table; to correct it or to grade it with"
+                f" another verifier, import it with --name {holders[0].name}"
             ),
         )
 

@@ -139,7 +139,7 @@ def _kappa(sums: FloatArray) -> float:
     agreed = (true_positive + true_negative) / n
     said, gold = (true_positive + false_positive) / n, (true_positive + false_negative) / n
     chance = said * gold + (1 - said) * (1 - gold)
-    return float("nan") if chance >= 1 - _DUST else float((agreed - chance) / (1 - chance))
+    return float("nan") if chance >= 1 - _DUST else float((agreed - chance) / (1 - chance)) + 0.0
 
 
 def difference(

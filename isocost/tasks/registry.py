@@ -131,6 +131,10 @@ def _settings(settings: type[BaseModel], name: str, options: dict[str, Any]) -> 
         first = error.errors()[0]
         place = tuple(part for part in first["loc"] if part not in ("function-before", "dict"))
         what, remedy = first["msg"].removeprefix("Value error, "), "Correct the value."
+        if first["type"] in ("model_type", "dict_type"):
+            what = "a mapping of options is needed"  # pydantic names its own class
+        elif first["type"] == "string_type" and isinstance(first["input"], bool):
+            remedy = "Quote it: YAML reads yes, no, on and off as true and false."
         if first["type"] == "extra_forbidden":
             what = f"verifier {name} has no option {'.'.join(map(str, place))}"
             remedy = did_you_mean(str(place[-1]), _known(settings, place), kind="options")

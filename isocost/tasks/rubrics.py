@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -59,6 +60,15 @@ class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
+def _has_valid_host(url: str) -> bool:
+    """Whether host and port of an address can be connected to, as far as their form says."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname and parts.hostname.encode("idna")) and parts.port != 0
+    except ValueError:
+        return False
+
+
 class JudgeModel(_Settings):
     """One judge: a model behind an address of OpenAI's chat interface, and how it draws tokens."""
 
@@ -81,7 +91,7 @@ class JudgeModel(_Settings):
     def _is_an_address(cls, value: str) -> str:
         if found := url_credential(value):
             raise ValueError(f"the address contains {found}; name the key in api_key_variable")
-        if not re.fullmatch(r"https?://[^\s?#]+", value):
+        if not re.fullmatch(r"https?://[^\s?#]+", value) or not _has_valid_host(value):
             raise ValueError("an HTTP address is needed, such as http://localhost:8000/v1")
         return value.rstrip("/")
 
@@ -149,6 +159,8 @@ class JudgeSettings(_Settings):
     def _by_its_keys(cls, value: Any) -> Any:
         if isinstance(value, dict):
             return (ByScore if {"score", "passes"} & set(value) else ByWord).model_validate(value)
+        if not isinstance(value, ByWord | ByScore):
+            raise ValueError("a mapping with correct and incorrect, or score and passes, is needed")
         return value
 
     @model_validator(mode="after")

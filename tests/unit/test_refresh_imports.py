@@ -42,7 +42,7 @@ def test_the_same_content_under_a_second_key_is_reported_where_it_lies(store, tm
     copy = counts(tmp_path / "copy.jsonl", 1)
     with pytest.raises(
         IsocostError,
-        match=r"copy\.jsonl as import-two: the same content .* as source import-one; .*\. Use import-one",
+        match=r"copy\.jsonl as import-two: the same content .* as source import-one; .*\. Use import-one, .* with --name one$",
     ):
         bring(store, "import-two", copy)
     assert refresh.known_sources(store) == ["import-one"] and len(sealed_imports(store.lake)) == 1

@@ -145,9 +145,19 @@ JUDGE_AGREEMENT = Table(
         ),
         Column("n_true_negative", "int64", "Wrong to both.", unit="answers", nullable=False),
         *_rate("accuracy", "Share of n_gold with the verdict of the gold label."),
-        *_rate("false_positive_rate", "Share of wrong answers that the judge calls correct."),
-        *_rate("false_negative_rate", "Share of correct answers that the judge calls wrong."),
-        *_rate("kappa", "Cohen's kappa: agreement beyond that of chance."),
+        *_rate(
+            "false_positive_rate",
+            "Share of wrong answers that the judge calls correct; NULL if none is wrong.",
+        ),
+        *_rate(
+            "false_negative_rate",
+            "Share of correct answers that the judge calls wrong; NULL if none is correct.",
+        ),
+        *_rate(
+            "kappa",
+            "Cohen's kappa: agreement beyond that of chance; NULL if all verdicts and labels are"
+            " alike.",
+        ),
         *_rate("inflation", "Share correct to the judge minus share correct by the gold label."),
         Column(
             "n_both_orders",
@@ -163,7 +173,11 @@ JUDGE_AGREEMENT = Table(
             " reference first.",
         ),
         columns.CONFIDENCE,
-        Column("undefined_reason", "string", "Why agreement is unknown; NULL if it is known."),
+        Column(
+            "undefined_reason",
+            "string",
+            "Why agreement is unknown: no_verdicts or no_gold_labels. NULL if it is known.",
+        ),
         Column(
             "n_judgements",
             "int64",

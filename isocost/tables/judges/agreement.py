@@ -39,7 +39,7 @@ READS = (
     "latency_s",
 )
 _ANSWER = ("problem_id", "answer_hash")
-NO_GOLD = "no_gold_labels"
+NO_GOLD, NO_VERDICTS = "no_gold_labels", "no_verdicts"
 
 
 def build_judge_tables(judgements: pl.DataFrame) -> dict[str, pl.DataFrame]:
@@ -161,7 +161,7 @@ def _agreement(rows: pl.DataFrame) -> dict[str, Any]:
         "n_true_negative": int(tn.sum()),
         "n_both_orders": both.height,
         "confidence": CONFIDENCE,
-        "undefined_reason": None if compared.height else NO_GOLD,
+        "undefined_reason": _why_unknown(said, compared),
     }
     all_ = tp + fp + fn + tn
     found |= _named("accuracy", rate(tp + tn, all_))
@@ -170,6 +170,12 @@ def _agreement(rows: pl.DataFrame) -> dict[str, Any]:
     found |= _named("kappa", kappa(np.stack([tp, fp, fn, tn], axis=1)))
     found |= _named("inflation", difference(tp + fp, tp + fn, all_))
     return found | _order(both)
+
+
+def _why_unknown(said: pl.DataFrame, compared: pl.DataFrame) -> str | None:
+    if compared.height:
+        return None
+    return NO_GOLD if said.height else NO_VERDICTS
 
 
 def _order(both: pl.DataFrame) -> dict[str, Any]:

@@ -62,3 +62,9 @@ def test_a_judgement_without_a_verdict_costs_where_another_session_had_none() ->
     unreadable = row("p", "a", None, session_id="s2")
     found = agreement([away, unreadable])["a"]
     assert (found["n_judgements"], found["cost_usd"], found["prompt_tokens"]) == (1, 1.0, 10)
+
+
+def test_no_verdict_and_no_label_are_different_reasons() -> None:
+    assert agreement([row("p", "a", None)])["a"]["undefined_reason"] == "no_verdicts"
+    unlabelled = agreement([row("p", "a", True, gold_correct=None)])["a"]
+    assert (unlabelled["undefined_reason"], unlabelled["n_verdicts"]) == ("no_gold_labels", 1)

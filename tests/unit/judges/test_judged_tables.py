@@ -126,7 +126,7 @@ def test_a_judge_that_is_away_leaves_answers_ungraded_until_it_is_there(tmp_path
         assert said["cost_usd"].null_count() == 10
         assert said["cost_usd_unknown_reason"].unique().to_list() == ["judge_away"]
         found = agreement(store)["j"]
-        assert (found["accuracy"], found["undefined_reason"]) == (None, "no_gold_labels")
+        assert (found["accuracy"], found["undefined_reason"]) == (None, "no_verdicts")
         other = store.read("core_samples").filter(pl.col("task") == "other")
         assert other["correct"].null_count() == 0
         # Not remembered as up to date: the next refresh asks again, and then no more.
