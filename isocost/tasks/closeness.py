@@ -14,9 +14,9 @@ import re
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from isocost.tasks.formulas import sameness, trees, units
 from isocost.tasks.formulas.reader import read
@@ -24,11 +24,12 @@ from isocost.tasks.formulas.trees import Tree
 from isocost.tasks.numbers import value_of
 
 _Item = TypeVar("_Item")
-Tolerance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Tolerance = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
 _LETTERS = frozenset(["m", "g", "l", "s", "h", "d"])
 """Units of one letter, which a formula takes for variables."""
 _LAST = re.compile(
-    r"(?<![\w.,])(?P<money>[$€£¥₹]\s*)?(?P<number>[+-]?\d[\d,]*(?:\.\d+)?(?:[eE][+-]?\d+)?)"
+    r"(?<![\w.,/])(?P<money>[$€£¥₹]\s*)?(?P<number>[+-]?\d[\d,]*(?:\.\d+)?"
+    r"(?:[eE][+-]?\d+|/\d+(?![\d/]))?)"
     r"(?:\s*(?P<unit>%|°|¢|(?:[A-Za-z]+)\b))?"
 )
 
@@ -42,6 +43,17 @@ class Close(BaseModel):
     absolute_tolerance: Tolerance = 0.0
     in_interval: bool = False
     """The reference is an interval, and every number in it is right."""
+
+    @model_validator(mode="after")
+    def _has_an_effect(self) -> Self:
+        """An interval is compared exactly, so an option beside it would be ignored."""
+        others = [name for name in self.model_fields_set if name != "in_interval"]
+        ignored = [
+            n for n in sorted(others) if getattr(self, n) != type(self).model_fields[n].default
+        ]
+        if self.in_interval and ignored:
+            raise ValueError(f"{ignored[0]} has no effect with in_interval; leave one of them out")
+        return self
 
     @property
     def has_tolerance(self) -> bool:
@@ -210,15 +222,16 @@ def same_formulas(options: SymbolicSettings, answer: Tree, reference: Tree) -> b
     """
     if options.percent == "fraction":
         answer, reference = _without_percent(answer), _without_percent(reference)
-    if options.units == "required" and _has_unit(answer) != _has_unit(reference):
+    if options.units == "required" and has_unit(answer) != has_unit(reference):
         return False
     return sameness.same(answer, reference) or (
         options.has_tolerance and _close(options, answer, reference)
     )
 
 
-def _has_unit(tree: Tree) -> bool:
-    return tree[0] == "unit" or (tree[0] == "named" and _has_unit(tree[2]))
+def has_unit(tree: Tree) -> bool:
+    """Whether a formula is a quantity with a unit."""
+    return tree[0] == "unit" or (tree[0] == "named" and has_unit(tree[2]))
 
 
 def _without_percent(tree: Any) -> Any:

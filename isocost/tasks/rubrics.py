@@ -76,15 +76,15 @@ class JudgeModel(_Settings):
     base_url: Annotated[str, Field(min_length=1)]
     name: Annotated[str, Field(min_length=1, max_length=80)] = ""
     api_key_variable: str | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
-    max_tokens: Annotated[int, Field(ge=1, le=2**20)] = 1024
-    seed: int | None = None
+    temperature: Annotated[float, Field(ge=0, le=2, strict=True)] = 0.0
+    max_tokens: Annotated[int, Field(ge=1, le=2**20, strict=True)] = 1024
+    seed: Annotated[int | None, Field(strict=True)] = None
     system: str | None = None
     extra_body: dict[str, Any] = Field(default_factory=dict)
     price: str | None = None
-    timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 120.0
-    in_flight: Annotated[int, Field(ge=1, le=1024)] = 8
-    retries: Annotated[int, Field(ge=0, le=20)] = 3
+    timeout_s: Annotated[float, Field(gt=0, le=86_400, strict=True)] = 120.0
+    in_flight: Annotated[int, Field(ge=1, le=1024, strict=True)] = 8
+    retries: Annotated[int, Field(ge=0, le=20, strict=True)] = 3
 
     @field_validator("base_url")
     @classmethod

@@ -39,11 +39,16 @@ def _reference(reference: str) -> str | None:
     return None if value is None else spell(value)
 
 
-def _with_units(text: str, truncated: bool) -> str | None:
+def _with_units(text: str, truncated: bool, *, may_be_several: bool) -> str | None:
     """The marked answer as it is; otherwise the last number of a finished text with its unit."""
     marked = extract.find_marked(text)
     if marked is None:
-        return None if truncated else closeness.last_quantity(extract.tail(text))
+        if truncated:
+            return None
+        line = (extract.last_line(text) or "").strip().rstrip(".").strip()
+        found = closeness.quantities(line) or ()
+        is_answer = len(found) == 1 or (may_be_several and len(found) > 1)
+        return line if is_answer else closeness.last_quantity(extract.tail(text))
     written = marked.text.strip().rstrip(".").strip()
     if closeness.quantities(written) is not None or truncated:
         return written
@@ -85,7 +90,7 @@ class Numeric:
         unchanged.
         """
         if self.options.reads_more:
-            return _with_units(text, truncated)
+            return _with_units(text, truncated, may_be_several=self.options.sets)
         marked = extract.find_marked(text)
         if marked is not None:
             found = prose.number_in(marked.text, is_bare=marked.kind in ("box", "tag"))

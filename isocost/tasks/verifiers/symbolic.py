@@ -129,6 +129,10 @@ class Symbolic:
             side = self._strip(line.split("=")[-1])
             if read(side) is not None:
                 return side
+        if self.options.units == "required":
+            whole = read(self._strip(line)) if len(line) <= MAX_FORMULA else None
+            is_quantity = whole is not None and closeness.has_unit(whole)
+            return self._strip(line) if is_quantity else closeness.last_quantity(searched)
         return prose.last_number(searched)
 
     def canonical(self, answer: str) -> str:
