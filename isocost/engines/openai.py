@@ -18,7 +18,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from isocost.capabilities import Capabilities, Exempt, Role
@@ -87,6 +87,7 @@ _EXEMPT = {
     "options.clients": _ORDER,
     "options.isolate_points": _ORDER,
 }
+_TEMPLATE = "chat_template_kwargs"
 _LONGEST_WAIT_S = 0.2
 _LONGEST_LIMIT_S = 10**7
 _SERVED = ("root", "max_model_len", "owned_by")
@@ -109,6 +110,7 @@ class OpenAiEngine:
         reports_configuration=False,
         reports_version=False,
         serves_http=True,
+        model_settings=frozenset({_TEMPLATE}),
         exempt=_EXEMPT,
     )
 
@@ -154,13 +156,32 @@ class OpenAiEngine:
         self._settings = settings
         self._chat = options.get("api", "chat") == "chat"
         self._deadline = float(options.get("deadline_s", 6 * self._timeout))
-        self._extra = options.get("extra_body", {})
+        self._extra = self._extra_body(options)
         self._breaker = Breaker(float(options.get("patience_s", 900)))
         self._requests: queue.SimpleQueue[tuple[Request, float, float] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Completion] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._flying = 0
         self._models: list[dict[str, Any]] = []
+
+    def _extra_body(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """What is added to every request, with the arguments of the model's chat template.
+
+        Raises:
+            IsocostError: both have them, or the API has no chat.
+        """
+        extra, arguments = dict(options.get("extra_body", {})), self._settings.chat_template_kwargs
+        if not arguments:
+            return extra
+        if _TEMPLATE in extra or not self._chat:
+            raise IsocostError(
+                "is stated twice: also in engine.options.extra_body"
+                if _TEMPLATE in extra
+                else "has no effect: the API completions has no chat template",
+                where=f"model.{_TEMPLATE}",
+                remedy="Remove one of them." if _TEMPLATE in extra else "Remove it, or use chat.",
+            )
+        return {**extra, _TEMPLATE: dict(arguments)}
 
     def check(self) -> None:
         """See `Engine`: the key is set, and the server answers and serves the model."""
@@ -364,6 +385,7 @@ class OpenAiEngine:
         retries: int,
     ) -> Completion:
         arrival, queued, sent = times
+        reasoning = answer.whole_reasoning()
         counts = answer.counts(most_output=_most_output(body), context=self._context())
         logprobs = answer.logprobs(self._settings.logprobs_k, counts["output_tokens"])
         finish = finish_reason(answer.finish_reason)
@@ -374,6 +396,7 @@ class OpenAiEngine:
         return Completion(
             request_id=request.request_id,
             text=without(answer.whole_text(), [self._server.key()]),
+            reasoning_text=None if reasoning is None else without(reasoning, [self._server.key()]),
             token_ids=None,
             finish_reason=finish,
             stop_reason=answer.ended_by(self._server.redacted),

@@ -35,6 +35,7 @@ _NEVER = -9999.0
 """OpenAI's placeholder for a log-probability that is not reported, or of probability zero."""
 _LARGEST = 10**9
 _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
+_REASONING = ("reasoning_content", "reasoning")
 _LONGEST_WORD = 200
 _MOST_ENTRIES = 200
 
@@ -54,6 +55,7 @@ class Answer:
 
     Attributes:
         text: pieces of the text.
+        reasoning: pieces of reasoning that the server sends separately.
         sampled: ln p of each generated token.
         top: ln p of the most likely tokens of each.
         usage: the last reported usage.
@@ -66,6 +68,7 @@ class Answer:
     """
 
     text: list[str] = field(default_factory=list)
+    reasoning: list[str] = field(default_factory=list)
     sampled: list[float] = field(default_factory=list)
     top: list[list[float]] = field(default_factory=list)
     usage: dict[str, Any] = field(default_factory=dict)
@@ -109,8 +112,14 @@ class Answer:
             raise Unusable(f"delta is {_kind(delta)}, not an object")
         # Reasoning that a server sends separately is not part of the text, but its first token is
         # the first token.
-        if any(delta.get(name) for name in ("content", "reasoning_content", "reasoning")):
+        if any(delta.get(name) for name in ("content", *_REASONING)):
             self.first_s = self.first_s or time.monotonic()
+        # Some servers send the same piece under both names.
+        piece = next((delta[name] for name in _REASONING if delta.get(name)), None)
+        if isinstance(piece, str):
+            self.reasoning.append(piece)
+        elif piece is not None:
+            self._note(f"the reasoning is {_kind(piece)}, not a string")
         if (content := delta.get("content")) is not None:
             if not isinstance(content, str):
                 raise Unusable(f"the text is {_kind(content)}, not a string")
@@ -137,12 +146,11 @@ class Answer:
 
     def whole_text(self) -> str:
         """The text; a character that was sent in two halves is joined."""
-        text = "".join(self.text)
-        return (
-            text
-            if text.isascii()
-            else text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
-        )
+        return _joined(self.text)
+
+    def whole_reasoning(self) -> str | None:
+        """The reasoning that was sent separately; None if there was none."""
+        return _joined(self.reasoning) or None
 
     def ended_by(self, redact: Callable[[str], str]) -> str | None:
         """What stopped the text; the server's own value if it differs from ours.
@@ -170,6 +178,8 @@ class Answer:
         thoughts = thought.get("reasoning_tokens") if isinstance(thought, dict) else None
         prompt, output, total = (usage.get(name) for name in _COUNTS)
         found = {"prompt_tokens": prompt, "output_tokens": output, "cached_tokens": cached}
+        # Zero beside a reasoning text means that the server did not count it.
+        found["reasoning_tokens"] = None if thoughts == 0 and self.reasoning else thoughts
         if output is None:
             found["output_tokens"] = len(self.sampled) or None
         # Values of a wrong type or below zero are validated with every other engine's, in the
@@ -221,6 +231,15 @@ class Answer:
         return TokenLogprobs(
             np.array(self.sampled, dtype=np.float64), top.reshape(len(self.sampled), -1), None
         )
+
+
+def _joined(pieces: list[str]) -> str:
+    text = "".join(pieces)
+    return (
+        text
+        if text.isascii()
+        else text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+    )
 
 
 def finish_reason(given: str | None) -> str:

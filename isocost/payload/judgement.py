@@ -57,7 +57,14 @@ _OURS = frozenset(
 )
 """Columns that do not come from the engine."""
 _MAKE_THE_SAMPLE = ("finish_reason", "output_text", "output_token_ids")
-_COUNTS = ("prompt_tokens", "output_tokens", "cached_tokens", "num_preemptions", "num_retries")
+_COUNTS = (
+    "prompt_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "reasoning_tokens",
+    "num_preemptions",
+    "num_retries",
+)
 _LIMITS = {"int32": 2**31 - 1, "int64": 2**63 - 1}
 _MOST_REASON = 4000
 
@@ -223,9 +230,13 @@ def _senseless(row: dict[str, Any]) -> list[str]:
     if output is not None and ids is not None and output != len(ids):
         notes.append(f"output_tokens is {output}, but there are {len(ids)} tokens")
         row["output_tokens"] = None
-    elif output == 0 and row.get("output_text"):
+    elif output == 0 and (row.get("output_text") or row.get("reasoning_text")):
         notes.append("output_tokens is 0, though there is text")
         row["output_tokens"] = None
+    thought, output = row.get("reasoning_tokens"), row.get("output_tokens")
+    if thought is not None and output is not None and thought > output:
+        notes.append(f"reasoning_tokens ({thought}) are more than output_tokens ({output})")
+        row["reasoning_tokens"] = None
     if (total := row.get("logprob_sum")) is not None and total > HIGHEST_LOGPROB * max(
         output or 1, 1
     ):

@@ -46,6 +46,8 @@ _SAME = (
     "last_token_s",
     "num_preemptions",
     "num_retries",
+    "reasoning_text",
+    "reasoning_tokens",
 )
 
 

@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 
 from isocost.hub import Repository, repository_at
-from isocost.sweep.models import ModelVariant
+from isocost.sweep.models import Adapter, ModelVariant
 
 CACHE_PREFIX = "cache:"
 CACHE_VARIABLE = "ISOCOST_CACHE"
@@ -58,6 +58,13 @@ def weights_folder(model: ModelVariant) -> Path:
     """
     repository = hub_repository(model)
     return model_folder(model.path) if repository is None else repository.folder
+
+
+def adapter_folder(adapter: Adapter) -> Path:
+    """The folder of a LoRA adapter; for one on the Hub in the Hub's cache. It need not exist."""
+    if adapter.commit is None:
+        return model_folder(adapter.path)
+    return repository_at("model", adapter.path, adapter.commit).folder
 
 
 def model_folder(path: str) -> Path:

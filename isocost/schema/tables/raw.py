@@ -95,7 +95,17 @@ GENERATIONS = Table(
             "Seed of this request; NULL if the engine's own random stream was used (its seed is"
             " in the manifest).",
         ),
-        Column("output_text", "string", "Generated text without special tokens."),
+        Column(
+            "output_text",
+            "string",
+            "Generated text without special tokens, and without the reasoning in reasoning_text.",
+        ),
+        Column(
+            "reasoning_text",
+            "string",
+            "Reasoning that a reasoning parser or the server separated from the text; NULL if none "
+            "was separated.",
+        ),
         Column(
             "output_token_ids",
             "list[int32]",
@@ -119,6 +129,14 @@ GENERATIONS = Table(
         ),
         Column("prompt_tokens", "int64", "Tokens of the prompt.", unit="tokens"),
         Column("output_tokens", "int64", "Tokens generated and kept.", unit="tokens"),
+        Column(
+            "reasoning_tokens",
+            "int64",
+            "Of output_tokens, those of the reasoning; with the engine vllm including its markers, "
+            "otherwise as the server counts them. NULL if no reasoning was separated, or if it is "
+            "unknown.",
+            unit="tokens",
+        ),
         Column(
             "cached_tokens", "int64", "Prompt tokens taken from the prefix cache.", unit="tokens"
         ),
