@@ -153,6 +153,15 @@ def _check_templates(spec: SweepSpec, task: TaskSpec, problem: Problem) -> None:
                     " put a space inside them; `tasks` limits a prompt to some tasks."
                 ),
             )
+        for number, shot in enumerate(problem.shots):
+            lacking = missing_field(prompt.template, shot.fields)
+            if lacking is not None:
+                raise IsocostError(
+                    f"names {{{lacking}}}, which example {number + 1} of task {task.name} does not"
+                    " have",
+                    where=where,
+                    remedy="Add it to the example, or limit the prompt to other `tasks`.",
+                )
         doubled = names_field(prompt.template, "question") and any(
             name in fields and names_field(prompt.template, name) for name in ("stem", "choices")
         )

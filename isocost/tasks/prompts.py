@@ -7,7 +7,7 @@ templates and token counts, which belong to the engine.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from isocost.hashing import sha256_hex
 from isocost.registry import did_you_mean
@@ -24,7 +24,8 @@ def render_messages(prompt: PromptLike, problem: Problem) -> list[dict[str, str]
     """Chat messages for one problem.
 
     The system text, if the prompt has one, then the template with the question in place of
-    {question} and the problem's other fields in place of their names.
+    {question} and the problem's other fields in place of their names. Worked examples come first,
+    each as a turn with the same template and its answer.
 
     Only these exact markers are replaced; other braces in template, question or field stay as they
     are.
@@ -41,8 +42,22 @@ def render_messages(prompt: PromptLike, problem: Problem) -> list[dict[str, str]
             remedy=did_you_mean(missing, values, kind="fields"),
         )
     messages = [] if prompt.system is None else [{"role": "system", "content": prompt.system}]
-    text = _MARKER.sub(lambda found: values.get(found[1], found[0]), prompt.template)
-    return [*messages, {"role": "user", "content": text}]
+    for number, shot in enumerate(problem.shots, start=1):
+        lacking = missing_field(prompt.template, shot.fields)
+        if lacking is not None:
+            raise TaskMistake(
+                f"the template of prompt {prompt.name} names {{{lacking}}}, which example {number}"
+                f" of task {problem.task} does not have",
+                remedy="Add it to the example, or use another template.",
+                key=("config", "shots"),
+            )
+        messages.append({"role": "user", "content": _filled(prompt.template, shot.fields)})
+        messages.append({"role": "assistant", "content": shot.answer})
+    return [*messages, {"role": "user", "content": _filled(prompt.template, values)}]
+
+
+def _filled(template: str, values: Mapping[str, str]) -> str:
+    return _MARKER.sub(lambda found: values.get(found[1], found[0]), template)
 
 
 def missing_field(template: str, fields: Collection[str]) -> str | None:

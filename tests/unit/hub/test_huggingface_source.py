@@ -394,3 +394,28 @@ def test_tasks_of_other_sources_ask_no_hub(hub):
     )
     assert spec.tasks[0].config == {"problems": [{"question": "a", "reference": 1}]}
     assert hub.requests == []
+
+
+def test_examples_come_from_another_split_of_the_same_commit(hub):
+    config = {
+        **SUMS, "subset": "main", "split": "test", "n_shots": 2, "shots": {"split": "train"},
+    }  # fmt: skip
+    made = task(config=config, n_problems=3)
+    problems = load_problems(made)
+    assert [shot.fields["question"] for shot in problems[0].shots] == [
+        "What is 100 + 100?",
+        "What is 101 + 101?",
+    ]
+    assert problems[0].shots[0].answer == "#### 200"
+    same = {**config, "shots": {"split": "test", "answer": "level"}}
+    problems = load_problems(made.model_copy(update={"config": same}))
+    assert [shot.fields["question"] for shot in problems[0].shots] == [
+        "What is 3 + 3?",  # the first three are asked
+        "What is 4 + 4?",
+    ]
+    assert [shot.answer for shot in problems[0].shots] == ["0", "1"]
+    with pytest.raises(TaskMistake, match="validaton") as error:
+        load_problems(
+            made.model_copy(update={"config": {**config, "shots": {"split": "validaton"}}})
+        )
+    assert error.value.key == ("config", "shots")
