@@ -115,6 +115,22 @@ class ModelCard(BaseModel):
             path, name=name, dtype=dtype, bytes_per_kv_element=bytes_per_kv_element
         )
 
+    def with_adapter(self, parameters: int) -> ModelCard:
+        """The card of the model with a LoRA adapter that is not merged into its weights.
+
+        A pair A (r x d_in), B (d_out x r) is two more products per token, 2 r (d_in + d_out) FLOPs
+        (Hu et al. 2021, arXiv:2106.09685, section 4.1): as much as that many more weights.
+
+        Args:
+            parameters: number of the adapter's weights, r (d_in + d_out) summed over its pairs.
+        """
+        return self.model_copy(
+            update={
+                "parameters_total": self.parameters_total + parameters,
+                "parameters_active": self.parameters_active + parameters,
+            }
+        )
+
     @property
     def parameters_logits(self) -> int:
         """Weights of the output projection, hidden size times vocabulary.

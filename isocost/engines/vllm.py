@@ -44,7 +44,9 @@ from isocost.engines.vllm_settings import (
     MODEL_SETTINGS,
     RESERVED,
     SHARED_OPTIONS,
+    adapter_arguments,
     check_settings,
+    described_adapter,
     set_environment,
     stated_arguments,
 )
@@ -260,6 +262,7 @@ class VllmEngine:
                 )
             },
             "model_files": self._folder.fingerprint(),
+            **described_adapter(self._settings),
         }
 
     def add(self, request: Request) -> None:
@@ -272,7 +275,16 @@ class VllmEngine:
             request.request_id,
             {"prompt_token_ids": self._whole_prompt(request)},
             self._sampling(request),
+            **self._adapter(),
         )
+
+    def _adapter(self) -> dict[str, Any]:
+        """The LoRA adapter as an argument of a request; nothing without one."""
+        if (path := self._settings.adapter_path) is None:
+            return {}
+        from vllm.lora.request import LoRARequest
+
+        return {"lora_request": LoRARequest(self._settings.model_name, 1, path)}
 
     def step(self) -> list[Completion]:
         """See `Engine`."""
@@ -313,6 +325,7 @@ class VllmEngine:
         own = {
             "model": self._settings.model_path,
             **stated_arguments(self._settings),
+            **adapter_arguments(self._settings),
             # RequestOutput.metrics is None without it.
             "disable_log_stats": False,
             "use_tqdm_on_load": False,

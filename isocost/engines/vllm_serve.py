@@ -47,7 +47,9 @@ from isocost.engines.vllm_settings import (
     MODEL_SETTINGS,
     RESERVED,
     SHARED_OPTIONS,
+    adapter_arguments,
     check_settings,
+    described_adapter,
     is_cpu_build,
     stated_arguments,
 )
@@ -59,6 +61,7 @@ _OPTIONS = {
     "start_s": (int, float),
 }
 _OURS = {"host", "port", "served_model_name", "api_key", "root_path", "uds"}
+_BARE = "-without-adapter"
 _SHOWN = 2000
 _END_S = 20.0
 _POLL_S = 0.25
@@ -241,6 +244,7 @@ class VllmServeEngine:
             },
             "arguments": arguments(settings, self._options, 0),
             "model_files": self._folder.fingerprint(),
+            **described_adapter(settings),
         }
 
     def add(self, request: Request) -> None:
@@ -312,6 +316,9 @@ def model_arguments(settings: EngineSettings) -> dict[str, Any]:
         "default_chat_template_kwargs": dict(settings.chat_template_kwargs) or None,
         "reasoning_parser": settings.reasoning_parser,
     }
+    if settings.adapter_path is not None:
+        stated |= adapter_arguments(settings)
+        stated["lora_modules"] = f"{settings.model_name}={settings.adapter_path}"
     return {name: value for name, value in stated.items() if value is not None}
 
 
@@ -327,7 +334,10 @@ def arguments(settings: EngineSettings, options: Mapping[str, Any], port: int) -
     stated = {
         "host": _HOST,
         "port": port,
-        "served_model_name": settings.model_name,
+        # Clients that ask for the model by its name get it with its adapter.
+        "served_model_name": settings.model_name
+        if settings.adapter_path is None
+        else f"{settings.model_name}{_BARE}",
         **stated_arguments(settings),
         "enable_prompt_tokens_details": True,
         **model_arguments(settings),
