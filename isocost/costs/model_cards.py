@@ -115,6 +115,15 @@ class ModelCard(BaseModel):
             path, name=name, dtype=dtype, bytes_per_kv_element=bytes_per_kv_element
         )
 
+    @classmethod
+    def from_gguf(
+        cls, path: str | Path, *, name: str | None = None, bytes_per_kv_element: float = 2.0
+    ) -> ModelCard:
+        """Count a GGUF file's weights; see `isocost.costs.gguf_file.model_card_from_gguf`."""
+        from isocost.costs.gguf_file import model_card_from_gguf
+
+        return model_card_from_gguf(path, name=name, bytes_per_kv_element=bytes_per_kv_element)
+
     def with_adapter(self, parameters: int) -> ModelCard:
         """The card of the model with a LoRA adapter that is not merged into its weights.
 

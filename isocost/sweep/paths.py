@@ -41,9 +41,14 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 def is_hub_id(path: str) -> bool:
     """Whether a model's `path` is read as the id of a repository on the Hub, OWNER/NAME.
 
-    A folder of this name, relative to the working directory, comes first.
+    A folder of this name, relative to the working directory, comes first; a GGUF file is none.
     """
-    return _HUB_ID.fullmatch(path) is not None and not Path(path).is_dir()
+    return _HUB_ID.fullmatch(path) is not None and not is_gguf(path) and not Path(path).is_dir()
+
+
+def is_gguf(path: str) -> bool:
+    """Whether a model's `path` names a GGUF file."""
+    return path.lower().endswith(".gguf")
 
 
 def hub_repository(model: ModelVariant) -> Repository | None:

@@ -65,6 +65,13 @@ def test_a_good_sweep_passes(place):
             "models[0].reasoning_parser",
             "Did you mean qwen3",
         ),
+        (
+            "cache:small",
+            "folder/model.Q4.gguf",
+            2,
+            "models[0].path",
+            "isocost.engines.prepare folder/model.Q4.gguf",
+        ),
         ("cache:small", "cache:smal", 2, "models[0].path", "Did you mean small"),
         (
             "64 MiB}",

@@ -184,9 +184,9 @@ def test_without_reasoning_nothing_is_separated_and_an_odd_one_is_noted():
 @needs_vllm
 @pytest.mark.slow
 def test_vllms_own_parsers_agree_with_the_text(tmp_path: Path):
-    from isocost.engines.prepare import _tiny_tokenizer
+    from isocost.engines.tiny_llama import tiny_tokenizer
 
-    tokenizer = _tiny_tokenizer(512)
+    tokenizer = tiny_tokenizer(512)
     tokenizer.add_tokens(["<think>", "</think>"])
 
     def encoded(text: str) -> list[int]:
