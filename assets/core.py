@@ -80,7 +80,7 @@ def core_session(
         for run in one.without_manifest:
             context.log.error("%s: %s has lost its manifest", session_id, run)
         context.log.info("%s %s", "unchanged" if one.is_reused else "curated", session_id)
-        for sentence in one.refused:
+        for sentence in (*one.refused, *one.unjudged):
             context.log.error("%s: %s", session_id, sentence)
         reported = {
             name: {

@@ -275,6 +275,7 @@ def _import(arguments: argparse.Namespace) -> int:
     for warning in (
         *report.warnings,
         *curated.refused,
+        *curated.unjudged,
         *unjudged,
         *refresh.clashes(store, session_id),
     ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,15 @@ settings.load_profile("here")
 if os.environ.get("CI"):
     settings.load_profile("ci")
 
-# Tests that look at one costly build run in one process, so that it is made once.
+# Tests that look at one costly build run in one process, so that it is made once. So do the tests
+# of a file that has a fixture for all of them.
 SHARED = {
+    "tests/attack/test_attack.py": "attack",
     "tests/pipeline/test_end_to_end.py": "built",
     "tests/pipeline/test_every_source.py": "built",
     "tests/pipeline/test_readme.py": "built",
     "tests/pipeline/test_report.py": "built",
     "tests/pipeline/test_ui.py": "built",
-    "tests/pipeline/test_guides.py": "guides",
-    "tests/attack/test_attack.py": "attack",
-    "tests/dagster/test_imports.py": "imports",
 }
 
 REPO = Path(__file__).resolve().parents[1]
@@ -40,9 +40,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         return None
     from xdist.scheduler import LoadScopeScheduling
 
+    @cache
+    def has_fixture(file: str) -> bool:
+        return 'fixture(scope="module"' in (REPO / file).read_text(encoding="utf-8")
+
     class BySharedBuild(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return SHARED.get(nodeid.partition("::")[0], nodeid)
+            file = nodeid.partition("::")[0]
+            return SHARED.get(file) or (file if has_fixture(file) else nodeid)
 
     return BySharedBuild(config, log)
 

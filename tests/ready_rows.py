@@ -303,7 +303,60 @@ for i, (inp, exp) in enumerate(zip(inputs, results)):
     wrong=("```python\ndef shared(a, b):\n    return (4,)\n```", "I cannot write code."),
 )
 
+BBH = Sample(
+    files={
+        "README.md": card(
+            *(
+                (name, {"test": f"{name}/test-*"})
+                for name in ("boolean_expressions", "dyck_languages", "word_sorting")
+            )
+        ),
+        "boolean_expressions/test-00000-of-00001.parquet": parquet(
+            [{"input": "not ( True ) or False is", "target": "False"}]
+        ),
+        "dyck_languages/test-00000-of-00001.parquet": parquet(
+            [{"input": "Complete the rest of the sequence. Input: [ ( )", "target": "]"}]
+        ),
+        "word_sorting/test-00000-of-00001.parquet": parquet(
+            [{"input": "Sort the following words alphabetically: List: b a", "target": "a b"}]
+        ),
+    },
+    reference="False",
+    right=(
+        "not ( True ) = False. So the answer is False.",
+        "Z = False. So the answer is False.\n\nQ: True is\nA: So the answer is True.",
+    ),
+    wrong=("So the answer is True.", "not ( True ) or False", "I do not know."),
+)
+
+IFEVAL = Sample(
+    files={
+        "README.md": card(("default", {"train": "ifeval_input_data.jsonl"})),
+        "ifeval_input_data.jsonl": lines(
+            [
+                {
+                    "key": 999,
+                    "prompt": "Answer in one sentence.",
+                    "instruction_id_list": ["length_constraints:number_sentences"],
+                    "kwargs": [{"num_sentences": 2, "relation": "less than"}],
+                },
+                {
+                    "key": 1000,
+                    "prompt": "Describe rain without commas, with a title in << >>.",
+                    "instruction_id_list": ["punctuation:no_comma", "detectable_format:title"],
+                    "kwargs": [{"num_words": None}, {}],
+                },
+            ]
+        ),
+    },
+    reference='[{"instruction": "punctuation:no_comma"}, {"instruction": "detectable_format:title"}]',
+    right=("<<Rain>>\nIt is water that falls.", "<<Rain>> Question: what is it?\nAnswer: water"),
+    wrong=("<<Rain>>\nIt falls, mostly.", "It is water that falls."),
+)
+
 SAMPLES = {
+    "ifeval": IFEVAL,
+    "bbh": BBH,
     "arc_challenge": ARC_CHALLENGE,
     "arc_easy": ARC_EASY,
     "humaneval_plus": HUMANEVAL_PLUS,
@@ -317,6 +370,8 @@ SAMPLES = {
 }
 
 PROMPTS = {
+    "ifeval": "c296cea049183622",
+    "bbh": "41ce3638abff6def",
     "arc_challenge": "250e4d2e85847b05",
     "arc_easy": "219e0cd7a3a468d4",
     "humaneval_plus": "36e0c0c6be551957",

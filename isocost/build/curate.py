@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import polars as pl
 
@@ -28,6 +28,9 @@ from isocost.schema.frames import empty
 from isocost.seals import Damaged
 from isocost.store import SESSION_ID, SHARED, Store
 
+if TYPE_CHECKING:
+    from isocost.tables.core.judged import Judges
+
 Frames = dict[str, pl.DataFrame]
 
 CORE_OF_SESSION = (
@@ -38,6 +41,7 @@ CORE_OF_SESSION = (
     "core_energy_attribution",
     "core_energy_windows",
     "core_imported_metrics",
+    "core_judgements",
     "core_label_agreement",
     "core_points",
     "core_problems",
@@ -59,6 +63,7 @@ class Curated:
         refused: what critical rules rejected, a sentence for each rule (``isocost.gates``).
         set_aside: one sentence for every damaged part or import that was quarantined.
         without_manifest: runs that are known from their parts alone.
+        unjudged: one sentence for every judge that did not answer.
     """
 
     rows: dict[str, int]
@@ -66,6 +71,7 @@ class Curated:
     refused: tuple[str, ...] = ()
     set_aside: tuple[str, ...] = ()
     without_manifest: tuple[str, ...] = ()
+    unjudged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -137,6 +143,8 @@ def _curated(source: Source, force: bool, ledger: Ledger) -> Curated:
     seen = sha256_hex([rest, lying.listed])
     remembered = ledger.recall("core", GROUP, key)
     known = None if force or remembered is None else ledger.find("core", GROUP, key)
+    if known is not None and known.facts.get("unjudged"):
+        known = None  # a judge that was away may be there now
     if known is not None and known.facts.get("seen") == seen:
         return _reused(known)
     refuse_less(source, remembered)
@@ -158,11 +166,13 @@ def _curated(source: Source, force: bool, ledger: Ledger) -> Curated:
     }
     facts |= {"refused": refused, "seen": seen, "banked": source.banked()}
     facts["without_manifest"] = list(source.without_manifest())
+    facts["unjudged"] = _unjudged(judged.frames)
     return Curated(
         ledger.write("core", GROUP, key, wanted, judged.frames, facts=facts).rows,
         False,
         tuple(refused),
         without_manifest=tuple(facts["without_manifest"]),
+        unjudged=tuple(facts["unjudged"]),
     )
 
 
@@ -172,6 +182,7 @@ def _reused(known: Record) -> Curated:
         True,
         tuple(known.facts.get("refused", ())),
         without_manifest=tuple(known.facts.get("without_manifest", ())),
+        unjudged=tuple(known.facts.get("unjudged", ())),
     )
 
 
@@ -253,6 +264,22 @@ def _card_files(folder: Path) -> Iterator[Path]:
     )
 
 
+def _unjudged(frames: Frames) -> list[str]:
+    """What judges left undone, a sentence for each judge that did not answer."""
+    lost = frames["core_judgements"].filter(pl.col("failure").is_not_null())
+    return [
+        f"judge {judge} did not answer {len(rows)} questions: {rows['failure'][0]}"
+        for (judge,), rows in lost.sort("judge").group_by("judge", maintain_order=True)
+    ]
+
+
+def _judges(store: Store) -> Judges:
+    from isocost.judges.asking import Asker
+    from isocost.tables.core.judged import Judges
+
+    return Judges(Asker(store.lake))
+
+
 def _core(source: Source) -> Frames:
     """The core tables of a source, by its kind."""
     if isinstance(source, EngineSession):
@@ -273,6 +300,7 @@ def _core_of_session(source: EngineSession) -> Frames:
     session, manifests = source.session(), source.manifests()
     calls = source.raw("raw_generations")
     telemetry = power.possible(source.raw("raw_telemetry"))
+    judges, book = _judges(source.store), card_book(source.store)
     batch = {source.key: session.engine.max_num_seqs}
     several = runs_of_several(calls, manifests)
     windows = build_energy_windows(
@@ -287,16 +315,18 @@ def _core_of_session(source: EngineSession) -> Frames:
         calls,
         [session],
         manifests,
-        book=card_book(source.store),
+        book=book,
         energy=build_run_energy(windows, manifests),
         answers=source.raw("raw_answers"),
         kept=verdicts_folder(source.store, source.key),
+        judges=judges,
         **_denominators(source.store),
     )
     shares = build_energy_attribution(calls, telemetry, windows, several)
     drafted = build_speculation(source.raw("raw_steps"))
     return {
         **core,
+        "core_judgements": judges.frame(source.key, book),
         "core_energy_windows": windows,
         "core_energy_attribution": shares,
         "core_speculation": drafted,
@@ -306,13 +336,16 @@ def _core_of_session(source: EngineSession) -> Frames:
 def _core_of_import(source: ImportedSource) -> Frames:
     from isocost.tables.core.imports import build_imported_core
 
-    return build_imported_core(
+    judges = _judges(source.store)
+    core = build_imported_core(
         source.raw("raw_imports"),
         verifier=source.verifier,
         manifests={source.import_id: source.manifest()},
         kept=verdicts_folder(source.store, source.key),
+        judges=judges,
         **_denominators(source.store),
     )
+    return {**core, "core_judgements": judges.frame(source.key, card_book(source.store))}
 
 
 class _Denominators(TypedDict):

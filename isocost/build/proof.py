@@ -15,6 +15,7 @@ from pathlib import Path
 from isocost.build.ledger import Ledger
 from isocost.errors import IsocostError, one_source
 from isocost.intake import EngineSession, forgotten_sources, known_sources, source_of
+from isocost.judges.bank import FOLDER, REMEDY
 from isocost.plain_files import stored_bytes
 from isocost.seals import checksum, prove_parquet, unsealed_json
 from isocost.store import SESSION_ID, Store
@@ -57,7 +58,12 @@ def verify_store(store: Store) -> StoreReport:
     faults = {
         fault.path: fault
         for fault in reversed(
-            [*_sources(store, checked), *_recorded(store, checked), *_others(store, checked)]
+            [
+                *_sources(store, checked),
+                *_recorded(store, checked),
+                *_others(store, checked),
+                *_judgements(store, checked),
+            ]
         )
     }
     return StoreReport(tuple(faults[path] for path in sorted(faults)), len(checked))
@@ -115,6 +121,18 @@ def _recorded(store: Store, checked: set[Path]) -> Iterator[StoreFault]:
                             store, path, f"its SHA-256 is not that of its record; {_AGAIN}"
                         )
     yield from (_fault(store, path, f"{what}; {_AGAIN}") for path, what in ledger.harmed.items())
+
+
+def _judgements(store: Store, checked: set[Path]) -> Iterator[StoreFault]:
+    """Sealed judgements by the checksum that they carry."""
+    for path in sorted((store.lake / FOLDER).rglob("part-*.parquet")):
+        checked.add(path)
+        try:
+            if not prove_parquet(path):
+                yield _fault(store, path, f"has no checksum; {REMEDY}")
+        except (IsocostError, OSError) as error:
+            what = error.what if isinstance(error, IsocostError) else str(error)
+            yield _fault(store, path, f"{what}; {REMEDY}")
 
 
 def _others(store: Store, checked: set[Path]) -> Iterator[StoreFault]:

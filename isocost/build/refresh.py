@@ -143,6 +143,7 @@ def _everything(
         rows += sum(done.rows.values())
         met.refused += [f"{session_id}: {sentence}" for sentence in done.refused]
         met.has_refused += bool(done.refused)
+        met.unjudged += [f"{session_id}: {sentence}" for sentence in done.unjudged]
         if done.set_aside:
             met.partly.append(IsocostError(f"{session_id}: {'; '.join(done.set_aside)}"))
             yield Derived(f"{session_id} PARTLY SET ASIDE", {}, 0, 0)
@@ -193,6 +194,7 @@ class _Met:
         derived: why each piece of the derived tables could not be built.
         refused: what critical rules rejected, by source.
         has_refused: number of sources with rejected rows.
+        unjudged: judges that did not answer, by source.
     """
 
     failed: list[IsocostError] = field(default_factory=list)
@@ -203,6 +205,7 @@ class _Met:
     derived: list[NotBuilt] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     has_refused: int = 0
+    unjudged: list[str] = field(default_factory=list)
 
     def lines(self) -> str:
         """All of it, one line each."""
@@ -213,6 +216,7 @@ class _Met:
             *self.cards,
             *self.derived,
             *self.refused,
+            *self.unjudged,
         )
         return "\n".join(f"  {each}" for each in met)
 
@@ -247,6 +251,10 @@ class _Met:
             what.append(
                 f"critical rules rejected rows of {_counted(self.has_refused, 'source')}, which are"
                 f" not used in derived tables"
+            )
+        if self.unjudged:
+            what.append(
+                "judges did not answer, so some answers are not graded; the next refresh asks again"
             )
         if what:
             raise PartialError(f"{'; '.join(what)}; the rest is published", remedy=self.lines())

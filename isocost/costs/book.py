@@ -83,11 +83,17 @@ class CardBook:
         ]
         return found[0] if len(found) == 1 else None
 
-    def prices_naming(self, names: Collection[str]) -> list[PriceCard]:
-        """The price cards that sell tokens of a model of one of these names."""
-        return [
-            card for card in self.prices.values() if card.model is not None and card.model in names
-        ]
+    def prices_naming(self, names: Collection[str], host: str | None = None) -> list[PriceCard]:
+        """The price cards that sell tokens of a model of one of these names.
+
+        Args:
+            names: of the model.
+            host: the server that generated them; None if it is not known. Cards of another
+                provider are left out, and so are cards of any if there are cards of this one.
+        """
+        found = [card for card in self.prices.values() if card.model in names]
+        own = [c for c in found if c.provider is not None and _is_below(host, c.provider)]
+        return own or [card for card in found if card.provider is None]
 
     def baseline(self, task: str) -> HumanBaseline:
         """The human baseline of a task.
@@ -228,3 +234,9 @@ def _look_up(
             f" {CARDS_VERSION}\n{skeleton(name)}"
         ),
     )
+
+
+def _is_below(host: str | None, provider: str) -> bool:
+    """Whether a host is a provider's."""
+    name, provider = (host or "").casefold().rstrip("."), provider.casefold()
+    return name == provider or name.endswith("." + provider)

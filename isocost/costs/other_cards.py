@@ -6,12 +6,15 @@ Not here: model cards (`model_cards`) and the reading of files (`book`).
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from isocost.errors import IsocostError
+
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
 class DeviceCard(BaseModel):
@@ -99,6 +102,8 @@ class PriceCard(BaseModel):
         device: device card whose hour that is; given, tables price sessions on that device.
         model: model whose tokens these are, as a sweep names it (its card, name or path); given,
             tables price samples of that model.
+        provider: host name of the service that asks it, such as api.openai.com, which stands for
+            hosts below it, too; given, tables price only samples that came from there.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -112,6 +117,7 @@ class PriceCard(BaseModel):
     usd_per_device_hour: float | None = Field(default=None, ge=0)
     device: str | None = None
     model: str | None = None
+    provider: str | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -123,6 +129,10 @@ class PriceCard(BaseModel):
             raise ValueError("a price card needs token prices or a price per device-hour")
         if self.model is not None and not self.is_by_token:
             raise ValueError("model names whose tokens are sold, and the card has no token prices")
+        if self.provider is not None and self.model is None:
+            raise ValueError("provider says who sells the tokens of a model, and there is no model")
+        if self.provider is not None and not _HOST.fullmatch(self.provider):
+            raise ValueError("provider must be a host name, such as api.openai.com")
         return self
 
     @property

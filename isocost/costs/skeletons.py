@@ -52,7 +52,8 @@ def price_skeleton(name: str) -> str:
     usd_per_million_output_tokens:
     usd_per_device_hour:                  # null where not sold by the hour
     device:                               # device card whose hour it is
-    model:                                # model whose tokens these are, as the sweep names it"""
+    model:                                # model whose tokens these are, as the sweep names it
+    provider:                             # host of the service that asks it, if several sell it"""
 
 
 def baseline_skeleton(task: str) -> str:

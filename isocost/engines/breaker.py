@@ -1,7 +1,7 @@
 """A circuit breaker with backoff and patience, shared by all requests in flight.
 
 Lives here: `Breaker`, the backoff and the parsing of ``Retry-After``. Not here: which failures
-count as unreachable (``openai_http``), and the requests.
+count as unreachable (``openai_faults``), and the requests.
 
 While the server answers, the circuit is closed and requests pass. The first that finds it
 unreachable opens the circuit: from then on one request at a time is let through as a probe, at
@@ -12,6 +12,7 @@ the circuit. If the server is unreachable for longer than the patience, all requ
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import email.utils
 import random
@@ -19,6 +20,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 15.0
 LONGEST_RETRY_AFTER_S = 300.0
@@ -85,6 +87,8 @@ class Turn:
 class Breaker:
     """Shared by all requests of one engine; every method may be called from any thread.
 
+    Requests wait in coroutines, of whichever event loop.
+
     Attributes:
         patience_s: seconds without an answer after which requests are given up.
     """
@@ -104,7 +108,8 @@ class Breaker:
             jitter: draws from [0, 1).
         """
         self.patience_s, self._clock, self._jitter = patience_s, clock, jitter
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._waiting: list[asyncio.Future[None]] = []
         self._since: float | None = None
         self._reason = ""
         self._is_open = self._has_probe = False
@@ -114,7 +119,7 @@ class Breaker:
         self._given_up: str | None = None
         self._notes: list[str] = []
 
-    def admit(self) -> Turn:
+    async def admit(self) -> Turn:
         """Wait until a request may be sent.
 
         Returns:
@@ -123,8 +128,8 @@ class Breaker:
         Raises:
             GivenUp: patience ran out, or the engine was closed.
         """
-        with self._changed:
-            while True:
+        while True:
+            with self._lock:
                 if self._given_up is not None:
                     raise GivenUp(self._given_up)
                 if not self._is_open:
@@ -133,11 +138,13 @@ class Breaker:
                 if wait <= 0 and not self._has_probe:
                     self._has_probe = True
                     return Turn(self, self._clock(), is_probe=True)
-                self._changed.wait(None if self._has_probe else wait)
+                seconds = None if self._has_probe else wait
+                changed = self._change()
+            await asyncio.wait([changed], timeout=seconds)
 
     def note_answer(self, turn: Turn, *, is_whole: bool) -> None:
         """A turn reports an answer; see `Turn.answered`."""
-        with self._changed:
+        with self._lock:
             self._answering += not turn.is_answering
             turn.is_answering = True
             now = self._clock()
@@ -160,7 +167,7 @@ class Breaker:
 
     def note_outage(self, turn: Turn, reason: str, wait_s: float | None) -> None:
         """A turn reports that the server is unreachable; see `Turn.away`."""
-        with self._changed:
+        with self._lock:
             now = self._clock()
             self._since = now if self._since is None else self._since
             self._reason = reason
@@ -177,7 +184,7 @@ class Breaker:
 
     def note_overload(self, turn: Turn, reason: str) -> None:
         """A turn reports that the server is overloaded; see `Turn.busy`."""
-        with self._changed:
+        with self._lock:
             self._since = self._clock() if self._since is None else self._since
             self._reason = reason
             self._is_open = self._is_open and not turn.is_probe
@@ -185,18 +192,31 @@ class Breaker:
 
     def end(self, turn: Turn) -> None:
         """A turn is over; see `Turn`."""
-        with self._changed:
+        with self._lock:
             self._answering -= turn.is_answering
             turn.is_answering = False
             self._release(turn)
 
     def _release(self, turn: Turn) -> None:
-        with self._changed:
+        with self._lock:
             self._has_probe = self._has_probe and not turn.is_probe
             turn.is_probe = False
-            self._changed.notify_all()
+            self._announce()
 
-    def pause(self, seconds: float) -> None:
+    def _change(self) -> asyncio.Future[None]:
+        """Done at the next change of anything that a waiting request depends on."""
+        found = asyncio.get_running_loop().create_future()
+        self._waiting.append(found)
+        return found
+
+    def _announce(self) -> None:
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+        for changed in waiting:
+            with suppress(RuntimeError):  # its event loop has ended
+                changed.get_loop().call_soon_threadsafe(_settle, changed)
+
+    async def pause(self, seconds: float) -> None:
         """Wait before a request is sent again, not longer than the patience.
 
         A server that answers other requests meanwhile could otherwise hold one for as long as it
@@ -206,27 +226,30 @@ class Breaker:
             GivenUp: as `admit`.
         """
         until = self._clock() + min(seconds, self.patience_s)
-        with self._changed:
-            while (left := until - self._clock()) > 0 and self._given_up is None:
-                self._changed.wait(left)
-            if self._given_up is not None:
-                raise GivenUp(self._given_up)
+        while True:
+            with self._lock:
+                if self._given_up is not None:
+                    raise GivenUp(self._given_up)
+                if (left := until - self._clock()) <= 0:
+                    return
+                changed = self._change()
+            await asyncio.wait([changed], timeout=left)
 
     def give_up(self, reason: str) -> None:
         """Give up every waiting and every later request.
 
         The first reason is kept.
         """
-        with self._changed:
+        with self._lock:
             self._given_up = self._given_up if self._given_up is not None else reason
-            self._changed.notify_all()
+            self._announce()
 
     def given_up(self) -> str | None:
         """Why requests are given up.
 
         None while they are not, or while answers still arrive. Checks whether patience has run out.
         """
-        with self._changed:
+        with self._lock:
             if (
                 self._given_up is None
                 and self._since is not None
@@ -240,22 +263,27 @@ class Breaker:
 
     def is_open(self) -> bool:
         """Whether the server was found unreachable and has not answered completely since."""
-        with self._changed:
+        with self._lock:
             return self._is_open
 
     def answered_since(self, moment_s: float) -> bool:
         """Whether a request sent after a time (monotonic seconds) was answered completely."""
-        with self._changed:
+        with self._lock:
             return self._answered_sent > moment_s
 
     def drain_notes(self) -> list[str]:
         """Lines about outages and recoveries since the last call."""
-        with self._changed:
+        with self._lock:
             notes, self._notes = self._notes, []
             return notes
 
     def _wait(self, wait_s: float | None) -> float:
         return max(backoff(self._failures, self._jitter), min(wait_s or 0.0, LONGEST_RETRY_AFTER_S))
+
+
+def _settle(changed: asyncio.Future[None]) -> None:
+    if not changed.done():
+        changed.set_result(None)
 
 
 def backoff(failures: int, jitter: Callable[[], float] = random.random) -> float:

@@ -1,41 +1,32 @@
 """Any HTTP server with OpenAI's completions API: vLLM, SGLang, llama.cpp, hosted services.
 
-Lives here: `OpenAiEngine`, one thread per request in flight. Times are the client's: a request is
-"scheduled" when it is sent for the last time, and its first token is the first piece of text to
-arrive. Not here: the server's address (``openai_server``), the exchange and its limits
-(``openai_http``), the stream (``openai_stream``), when a request is sent again (``openai_tries``),
-whether the server is reachable (``breaker``), starting one.
+Lives here: `OpenAiEngine` and its options. Not here: the server's address (``openai_server``), the
+thread with the event loop that all requests share (``openai_loop``), a request and its answer
+(``openai_calls``), whether the server is reachable (``breaker``), starting one.
 
 Options: ``base_url`` (up to and including ``/v1``), ``api`` (``chat``, the default, or
 ``completions``), ``api_key_variable`` (name of the environment variable with the key),
-``timeout_s`` (maximum silence, 600), ``deadline_s`` (maximum time of a request, six times that),
-``patience_s`` (how long to wait for an unreachable server, 900), ``retries`` (of one request whose
-answer broke off or that the server fails at, 3), ``extra_body`` (a mapping added to every request).
+``connect_s`` (maximum time to connect, 30), ``first_token_s`` (maximum time to the first token;
+unless given, ``timeout_s`` is the limit), ``timeout_s`` (maximum silence, 600), ``deadline_s``
+(maximum time of a request, six times that), ``patience_s`` (how long to wait for an unreachable
+server, 900), ``retries`` (of one request whose answer broke off or that the server fails at, 3),
+``extra_body`` (a mapping added to every request).
 """
 
 from __future__ import annotations
 
 import queue
-import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from isocost.capabilities import Capabilities, Exempt, Role
-from isocost.credentials import refuse_credentials, without
-from isocost.engines.breaker import Breaker, GivenUp, Turn
-from isocost.engines.openai_http import (
-    Away,
-    Broken,
-    ExchangeFailed,
-    Limits,
-    Refused,
-    Shut,
-    error_message,
-)
+from isocost.credentials import refuse_credentials
+from isocost.engines.breaker import Breaker
+from isocost.engines.openai_faults import error_message
+from isocost.engines.openai_limits import CONNECT_S, Patience
 from isocost.engines.openai_server import Server
-from isocost.engines.openai_stream import Answer, Unusable, events, finish_reason
-from isocost.engines.openai_tries import Tries
+from isocost.engines.openai_stream import finish_reason
 from isocost.engines.protocol import (
     Address,
     Completion,
@@ -50,10 +41,15 @@ from isocost.errors import IsocostError
 
 __all__ = ["OpenAiEngine", "error_message", "finish_reason"]
 
+if TYPE_CHECKING:
+    from isocost.engines.openai_loop import Loop
+
 _OPTIONS = {
     "base_url": str,
     "api": str,
     "api_key_variable": str,
+    "connect_s": (int, float),
+    "first_token_s": (int, float),
     "timeout_s": (int, float),
     "deadline_s": (int, float),
     "patience_s": (int, float),
@@ -79,6 +75,8 @@ _EXEMPT = {
     ),
     "options.base_url": _REACHED,
     "options.api_key_variable": _REACHED,
+    "options.connect_s": _REACHED,
+    "options.first_token_s": _REACHED,
     "options.timeout_s": _REACHED,
     "options.deadline_s": _REACHED,
     "options.patience_s": _REACHED,
@@ -90,10 +88,8 @@ _EXEMPT = {
 _TEMPLATE = "chat_template_kwargs"
 _LONGEST_WAIT_S = 0.2
 _LONGEST_LIMIT_S = 10**7
+_LIMITS = ("connect_s", "first_token_s", "timeout_s", "deadline_s", "patience_s")
 _SERVED = ("root", "max_model_len", "owned_by")
-_MOST_ANSWER_BYTES = 4 * 2**20
-_TOKEN_BYTES, _TOP_BYTES = 2048, 512
-"""Maximum bytes per token in a stream, including its event, and per alternative."""
 
 
 @register
@@ -117,14 +113,9 @@ class OpenAiEngine:
     def __init__(self, settings: EngineSettings) -> None:
         """See `Engine`."""
         options = checked_options(settings, _OPTIONS, self.name)
-        self._timeout, self._retries = (
-            float(options.get("timeout_s", 600)),
-            int(options.get("retries", 3)),
-        )
+        timeout_s = float(options.get("timeout_s", 600))
         self._server = Server(
-            str(options.get("base_url", "")),
-            options.get("api_key_variable"),
-            timeout_s=self._timeout,
+            str(options.get("base_url", "")), options.get("api_key_variable"), timeout_s=timeout_s
         )
         for key, error in refuse_credentials(
             options,
@@ -139,7 +130,7 @@ class OpenAiEngine:
                 where="engine.options.api",
                 remedy="Use chat or completions.",
             )
-        for name in ("timeout_s", "deadline_s", "patience_s"):
+        for name in _LIMITS:
             if not 0 < options.get(name, 1) <= _LONGEST_LIMIT_S:
                 where = f"engine.options.{name}"
                 raise IsocostError(
@@ -155,12 +146,17 @@ class OpenAiEngine:
             )
         self._settings = settings
         self._chat = options.get("api", "chat") == "chat"
-        self._deadline = float(options.get("deadline_s", 6 * self._timeout))
+        self._patience = Patience(
+            connect_s=float(options.get("connect_s", CONNECT_S)),
+            first_token_s=options.get("first_token_s"),
+            timeout_s=timeout_s,
+            deadline_s=float(options.get("deadline_s", 6 * timeout_s)),
+            retries=int(options.get("retries", 3)),
+        )
         self._extra = self._extra_body(options)
         self._breaker = Breaker(float(options.get("patience_s", 900)))
-        self._requests: queue.SimpleQueue[tuple[Request, float, float] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Completion] = queue.SimpleQueue()
-        self._threads: list[threading.Thread] = []
+        self._loop: Loop | None = None
         self._flying = 0
         self._models: list[dict[str, Any]] = []
 
@@ -204,11 +200,20 @@ class OpenAiEngine:
         return None
 
     def start(self) -> None:
-        """See `Engine`: one thread for every request that may be in flight."""
-        for number in range(self._settings.max_num_seqs):
-            thread = threading.Thread(target=self._work, name=f"openai-{number}", daemon=True)
-            thread.start()
-            self._threads.append(thread)
+        """See `Engine`: one thread with the event loop of all requests."""
+        from isocost.engines.openai_calls import Calls
+        from isocost.engines.openai_loop import Loop
+
+        calls = Calls(
+            self._server,
+            self._settings,
+            self._patience,
+            self._breaker,
+            chat=self._chat,
+            extra=self._extra,
+            context=self._context(),
+        )
+        self._loop = Loop(calls, self._settings.max_num_seqs, self._done)
 
     def describe(self) -> dict[str, Any]:
         """See `Engine`.
@@ -234,7 +239,7 @@ class OpenAiEngine:
             model=self._settings.model_path,
             key=self._server.key(),
             key_variable=self._server.key_variable,
-            timeout_s=self._timeout,
+            timeout_s=self._patience.timeout_s,
             patience_s=self._breaker.patience_s,
             context=self._context(),
         )
@@ -246,8 +251,9 @@ class OpenAiEngine:
 
     def add(self, request: Request) -> None:
         """See `Engine`."""
+        assert self._loop is not None, "the engine has not been started"
         self._flying += 1
-        self._requests.put((request, time.time(), time.monotonic()))
+        self._loop.add(request, time.time(), time.monotonic())
 
     def step(self) -> list[Completion]:
         """See `Engine`."""
@@ -281,166 +287,8 @@ class OpenAiEngine:
         return []
 
     def close(self) -> None:
-        """See `Engine`; threads are daemons, and waiting requests are given up."""
+        """See `Engine`; waiting requests are given up, and those in flight broken off."""
         self._breaker.give_up("the engine was closed")
-        for _ in self._threads:
-            self._requests.put(None)
-        self._threads.clear()
-
-    def _work(self) -> None:
-        while (item := self._requests.get()) is not None:
-            request, arrival, queued = item
-            tries = Tries(self._retries, self._breaker)
-            try:
-                self._done.put(self._ask(request, arrival, queued, tries))
-            except GivenUp:
-                return  # never answered, so there is nothing to record
-            except Exception as error:
-                said = (
-                    str(error)
-                    if isinstance(error, ExchangeFailed | Unusable | IsocostError)
-                    else f"{type(error).__name__}: {error}"
-                )
-                failed = Completion(
-                    request_id=request.request_id,
-                    text=None,
-                    token_ids=None,
-                    finish_reason="error",
-                    error=self._server.redacted(said),
-                    arrival_unix_s=arrival,
-                    num_retries=tries.number,
-                )
-                self._done.put(failed)
-
-    def _ask(self, request: Request, arrival: float, queued: float, tries: Tries) -> Completion:
-        """Send a request until it is answered or fails for good.
-
-        A text that broke off is discarded and requested again from the start.
-
-        Raises:
-            GivenUp: it was not answered and will not be.
-            ExchangeFailed, Unusable: it ends in an error.
-        """
-        body = self._body(request)
-        while True:
-            with self._breaker.admit() as turn:
-                try:
-                    answer = self._receive(body, turn)
-                    break
-                except Away as error:
-                    wait = tries.away(error)
-                    if error.is_busy:
-                        turn.busy(self._server.redacted(str(error)))
-                    else:
-                        turn.away(self._server.redacted(str(error)), error.wait_s)
-                except Shut as error:
-                    self._breaker.give_up(
-                        self._server.redacted(
-                            f"the server accepts no further requests with this key: {error}"
-                        )
-                    )
-                    raise GivenUp from None
-                except (Broken, ValueError, Unusable) as error:
-                    is_outage = self._breaker.is_open()
-                    wait = tries.failed(error, is_outage=is_outage)
-                    if is_outage:
-                        turn.away(self._server.redacted(str(error)))
-                except Refused:
-                    turn.answered(is_whole=True)
-                    raise
-            self._breaker.pause(wait)
-        return self._completion(request, body, answer, (arrival, queued, turn.sent_s), tries.number)
-
-    def _receive(self, body: dict[str, Any], turn: Turn) -> Answer:
-        """One exchange.
-
-        Raises:
-            ExchangeFailed: there is no complete answer.
-            Unusable: the answer is invalid.
-            ValueError: it is not JSON.
-        """
-        answer, most = Answer(), _most_output(body) or 0
-        size = _MOST_ANSWER_BYTES + most * (_TOKEN_BYTES + _TOP_BYTES * self._settings.logprobs_k)
-        limits = Limits(self._timeout, self._deadline, size)
-        path = "/chat/completions" if self._chat else "/completions"
-        with self._server.client.exchange(
-            self._server.url + path, body, key=self._server.key(), limits=limits
-        ) as response:
-            turn.answered()
-            for event in events(response.readline, size):
-                limits.piece()
-                answer.take(event, chat=self._chat)
-        if answer.finish_reason is None:
-            raise Broken("the stream ended without a finish reason")
-        answer.last_s = time.monotonic()
-        turn.answered(is_whole=True)
-        return answer
-
-    def _completion(
-        self,
-        request: Request,
-        body: dict[str, Any],
-        answer: Answer,
-        times: tuple[float, float, float],
-        retries: int,
-    ) -> Completion:
-        arrival, queued, sent = times
-        reasoning = answer.whole_reasoning()
-        counts = answer.counts(most_output=_most_output(body), context=self._context())
-        logprobs = answer.logprobs(self._settings.logprobs_k, counts["output_tokens"])
-        finish = finish_reason(answer.finish_reason)
-        notes = [
-            *(["the server ended it with an error"] if finish == "error" else []),
-            *answer.notes,
-        ]
-        return Completion(
-            request_id=request.request_id,
-            text=without(answer.whole_text(), [self._server.key()]),
-            reasoning_text=None if reasoning is None else without(reasoning, [self._server.key()]),
-            token_ids=None,
-            finish_reason=finish,
-            stop_reason=answer.ended_by(self._server.redacted),
-            error=self._server.redacted("; ".join(notes)) if notes else None,
-            **counts,
-            logprobs=logprobs,
-            arrival_unix_s=arrival,
-            queued_s=queued,
-            scheduled_s=sent,
-            first_token_s=answer.first_s,
-            last_token_s=answer.last_s,
-            num_retries=retries,
-        )
-
-    def _body(self, request: Request) -> dict[str, Any]:
-        k = self._settings.logprobs_k
-        body: dict[str, Any] = {
-            "model": self._settings.model_path,
-            "max_tokens": request.max_tokens,
-            "temperature": request.temperature,
-            "top_p": request.top_p,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
-        # Not in OpenAI's own API: sent only if set.
-        body |= {"top_k": request.top_k} if request.top_k else {}
-        body |= {"min_p": request.min_p} if request.min_p else {}
-        body |= {"seed": request.seed} if request.seed is not None else {}
-        body |= {"stop": list(request.stop)} if request.stop else {}
-        if self._chat:
-            body |= {
-                "messages": [dict(m) for m in request.messages],
-                "logprobs": True,
-                "top_logprobs": k,
-            }
-        else:
-            body |= {"prompt": "\n\n".join(m["content"] for m in request.messages), "logprobs": k}
-        return body | dict(self._extra)
-
-
-def _most_output(body: dict[str, Any]) -> int | None:
-    """Maximum number of tokens that a request asks for.
-
-    The sweep's ``extra_body`` may name it differently.
-    """
-    given = [body.get(name) for name in ("max_tokens", "max_completion_tokens")]
-    return max((most for most in given if type(most) is int), default=None)
+        if self._loop is not None:
+            self._loop.close()
+            self._loop = None

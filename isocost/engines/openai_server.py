@@ -11,8 +11,9 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from isocost.credentials import redacted, url_credential
-from isocost.engines.openai_http import Client, ExchangeFailed, Limits, Refused
-from isocost.engines.openai_stream import plain, strict_json
+from isocost.engines.openai_faults import ExchangeFailed, Refused
+from isocost.engines.openai_json import plain, strict_json
+from isocost.engines.openai_limits import Limits
 from isocost.errors import IsocostError
 
 _MOST_LISTED_BYTES = 16 * 2**20
@@ -24,7 +25,6 @@ class Server:
 
     Attributes:
         url: up to and including ``/v1``, without a trailing slash.
-        client: sends the requests.
         key_variable: environment variable that holds the key; None for a server without one.
     """
 
@@ -41,7 +41,6 @@ class Server:
             IsocostError: the address is invalid, or contains a credential.
         """
         self.url = checked_url(url, "engine.options.base_url")
-        self.client = Client()
         self.key_variable, self._timeout = key_variable, timeout_s
 
     def check_key(self) -> None:
@@ -69,6 +68,11 @@ class Server:
         line = redacted(" ".join(text.split()), [self.key()]).encode("utf-8", "replace").decode()
         return line[:_LONGEST_REASON]
 
+    def _fetched(self, url: str, limits: Limits) -> bytes:
+        from isocost.engines.openai_http import fetched
+
+        return fetched(url, key=self.key(), limits=limits)
+
     def models(self) -> list[dict[str, Any]]:
         """The models that the server lists; empty if it has no such list.
 
@@ -78,8 +82,7 @@ class Server:
         where = f"{self.url}/models"
         limits = Limits(min(self._timeout, 30), 30, _MOST_LISTED_BYTES)
         try:
-            with self.client.exchange(where, None, key=self.key(), limits=limits) as response:
-                found = strict_json(response.read())
+            found = strict_json(self._fetched(where, limits))
             return [
                 plain(model, self.redacted)
                 for model in found.get("data") or ()
@@ -121,10 +124,7 @@ class Server:
         for path, key in (("/version", "version"), ("/get_server_info", "version")):
             limits = Limits(min(self._timeout, 5), 10, _MOST_LISTED_BYTES)
             try:
-                with self.client.exchange(
-                    root + path, None, key=self.key(), limits=limits
-                ) as response:
-                    found = strict_json(response.read()).get(key)
+                found = strict_json(self._fetched(root + path, limits)).get(key)
             except (ExchangeFailed, ValueError, AttributeError):
                 continue
             if isinstance(found, str) and found:

@@ -1,8 +1,9 @@
 """Validate a server's stream as it arrives.
 
 Lives here: server-sent events into `Answer`, with the type of every field checked, and the sums
-that usage has to satisfy. Not here: the exchange (``openai_http``) and ranges that apply to every
-engine (``isocost.payload.judgement``).
+that usage has to satisfy. Not here: the exchange (``openai_http``), the form of JSON and of
+log-probabilities (``openai_json``) and ranges that apply to every engine
+(``isocost.payload.judgement``).
 
 A fault in the essentials of a sample (text, finish reason, choices) makes the answer unusable:
 `Unusable`. A fault elsewhere (usage, log-probabilities, stop reason) costs only that value and is
@@ -11,16 +12,16 @@ noted.
 
 from __future__ import annotations
 
-import json
-import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from isocost.engines.logprobs import TokenLogprobs
+from isocost.engines.openai_json import chat_logprobs, completion_logprobs, kind, strict_json
+from isocost.engines.sse import DataLines
 
 _FINISHED = {
     "eos": "stop",
@@ -30,14 +31,11 @@ _FINISHED = {
     "tool_calls": "stop",
     "function_call": "stop",
 }
-KNOWN_FINISHES = frozenset(("stop", "length", "abort", "error", "repetition"))
-_NEVER = -9999.0
-"""OpenAI's placeholder for a log-probability that is not reported, or of probability zero."""
-_LARGEST = 10**9
-_COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
-_REASONING = ("reasoning_content", "reasoning")
+_REFUSAL = "refusal"
+KNOWN_FINISHES = frozenset(
+    ("stop", "length", "abort", "error", "repetition", "content_filter", _REFUSAL)
+)
 _LONGEST_WORD = 200
-_MOST_ENTRIES = 200
 
 
 class Unusable(Exception):
@@ -55,7 +53,8 @@ class Answer:
 
     Attributes:
         text: pieces of the text.
-        reasoning: pieces of reasoning that the server sends separately.
+        refusal: pieces of the text in which the model declines, if it is sent apart.
+        reasoning: pieces of reasoning that is sent apart, and is not part of the text.
         sampled: ln p of each generated token.
         top: ln p of the most likely tokens of each.
         usage: the last reported usage.
@@ -68,6 +67,7 @@ class Answer:
     """
 
     text: list[str] = field(default_factory=list)
+    refusal: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
     sampled: list[float] = field(default_factory=list)
     top: list[list[float]] = field(default_factory=list)
@@ -93,13 +93,13 @@ class Answer:
         if isinstance(usage := event.get("usage"), dict):
             self.usage = usage
         elif usage:
-            self._note(f"usage is {_kind(usage)}, not an object")
+            self._note(f"usage is {kind(usage)}, not an object")
         choices = event.get("choices") or ()
         if not isinstance(choices, list | tuple):
-            raise Unusable(f"choices is {_kind(choices)}, not a list")
+            raise Unusable(f"choices is {kind(choices)}, not a list")
         for choice in choices:
             if not isinstance(choice, dict):
-                raise Unusable(f"a choice is {_kind(choice)}, not an object")
+                raise Unusable(f"a choice is {kind(choice)}, not an object")
             if choice.get("index") not in (None, 0):
                 raise Unusable("there is more than one choice, although one was requested")
             self._take_choice(choice, chat)
@@ -109,21 +109,16 @@ class Answer:
     def _take_choice(self, choice: Mapping[str, Any], chat: bool) -> None:
         delta = choice.get("delta") or {} if chat else {"content": choice.get("text")}
         if not isinstance(delta, dict):
-            raise Unusable(f"delta is {_kind(delta)}, not an object")
-        # Reasoning that a server sends separately is not part of the text, but its first token is
-        # the first token.
-        if any(delta.get(name) for name in ("content", *_REASONING)):
+            raise Unusable(f"delta is {kind(delta)}, not an object")
+        for name, pieces in (("content", self.text), ("refusal", self.refusal)):
+            if (piece := delta.get(name)) is not None:
+                if not isinstance(piece, str):
+                    raise Unusable(f"the text is {kind(piece)}, not a string")
+                pieces.append(piece)
+        self._take_reasoning(delta)
+        # Reasoning is not part of the text, but its first token is the first token.
+        if any((*self.text[-1:], *self.refusal[-1:], *self.reasoning[-1:])):
             self.first_s = self.first_s or time.monotonic()
-        # Some servers send the same piece under both names.
-        piece = next((delta[name] for name in _REASONING if delta.get(name)), None)
-        if isinstance(piece, str):
-            self.reasoning.append(piece)
-        elif piece is not None:
-            self._note(f"the reasoning is {_kind(piece)}, not a string")
-        if (content := delta.get("content")) is not None:
-            if not isinstance(content, str):
-                raise Unusable(f"the text is {_kind(content)}, not a string")
-            self.text.append(content)
         try:
             sampled, top = chat_logprobs(choice) if chat else completion_logprobs(choice)
             self.sampled += sampled
@@ -132,25 +127,38 @@ class Answer:
             self._note(f"log-probabilities have an unexpected form ({str(error)[:80]})")
         if (reason := choice.get("finish_reason")) is not None:
             if not isinstance(reason, str):
-                raise Unusable(f"finish_reason is {_kind(reason)}, not a string")
+                raise Unusable(f"finish_reason is {kind(reason)}, not a string")
             self.finish_reason = reason or self.finish_reason
         if (stop := choice.get("stop_reason")) is not None:
             if isinstance(stop, str) or (isinstance(stop, int) and not isinstance(stop, bool)):
                 self.stop_reason = str(stop)
             else:
-                self._note(f"stop_reason is {_kind(stop)}, not a string or token id")
+                self._note(f"stop_reason is {kind(stop)}, not a string or token id")
+
+    def _take_reasoning(self, delta: Mapping[str, Any]) -> None:
+        """Servers send it under either name, some under both."""
+        piece = delta.get("reasoning_content") or delta.get("reasoning")
+        if isinstance(piece, str):
+            self.reasoning.append(piece)
+        elif piece:
+            self._note(f"the reasoning is {kind(piece)}, not a string")
 
     def _note(self, what: str) -> None:
         if what not in self.notes:
             self.notes.append(what)
 
     def whole_text(self) -> str:
-        """The text; a character that was sent in two halves is joined."""
-        return _joined(self.text)
+        """The text, a refusal included."""
+        return _joined([*self.text, *self.refusal])
 
     def whole_reasoning(self) -> str | None:
-        """The reasoning that was sent separately; None if there was none."""
-        return _joined(self.reasoning) or None
+        """The reasoning that was sent apart; None if none was."""
+        return _joined(self.reasoning) if self.reasoning else None
+
+    def finish(self) -> str:
+        """Why it ended, in our words; a refusal is no normal end."""
+        found = finish_reason(self.finish_reason)
+        return _REFUSAL if any(self.refusal) and found not in ("abort", "error") else found
 
     def ended_by(self, redact: Callable[[str], str]) -> str | None:
         """What stopped the text; the server's own value if it differs from ours.
@@ -170,18 +178,8 @@ class Answer:
             context: tokens of the
                 model's context; None if unknown.
         """
-        usage = self.usage
-        details, thought = (
-            usage.get(name) or {} for name in ("prompt_tokens_details", "completion_tokens_details")
-        )
-        cached = details.get("cached_tokens") if isinstance(details, dict) else None
-        thoughts = thought.get("reasoning_tokens") if isinstance(thought, dict) else None
-        prompt, output, total = (usage.get(name) for name in _COUNTS)
-        found = {"prompt_tokens": prompt, "output_tokens": output, "cached_tokens": cached}
-        # Zero beside a reasoning text means that the server did not count it.
-        found["reasoning_tokens"] = None if thoughts == 0 and self.reasoning else thoughts
-        if output is None:
-            found["output_tokens"] = len(self.sampled) or None
+        found, total = self._reported()
+        prompt, output, cached, thoughts = found.values()
         # Values of a wrong type or below zero are validated with every other engine's, in the
         # payload.
         if not all(
@@ -191,6 +189,10 @@ class Answer:
             return found
         contradiction = None
         together = None if prompt is None or output is None else prompt + output
+        if together is not None and thoughts and total == together + thoughts:
+            # This server counts reasoning apart; it was generated, and is charged, like the rest.
+            output, together = output + thoughts, total
+            found["output_tokens"] = output
         if together is not None and total is not None and total != together:
             contradiction = f"{prompt} + {output} tokens do not equal total_tokens {total}"
         elif (
@@ -205,6 +207,25 @@ class Answer:
             return found
         self._note(f"usage is impossible: {contradiction}")
         return dict.fromkeys(found)
+
+    def _reported(self) -> tuple[dict[str, Any], Any]:
+        """The counts as the server reports them, in the order in which they are read."""
+        usage = self.usage
+        asked, made = (
+            details if isinstance(details := usage.get(name), dict) else {}
+            for name in ("prompt_tokens_details", "completion_tokens_details")
+        )
+        found = {
+            "prompt_tokens": usage.get("prompt_tokens"),
+            "output_tokens": usage.get("completion_tokens"),
+            "cached_tokens": asked.get("cached_tokens", usage.get("prompt_cache_hit_tokens")),
+            "reasoning_tokens": made.get("reasoning_tokens", usage.get("reasoning_tokens")),
+        }
+        if found["reasoning_tokens"] == 0 and any(self.reasoning):
+            found["reasoning_tokens"] = None  # zero beside reasoning: the server did not count it
+        if found["output_tokens"] is None:
+            found["output_tokens"] = len(self.sampled) or None
+        return found, usage.get("total_tokens")
 
     def logprobs(self, k: int, tokens: Any) -> TokenLogprobs | None:
         """The log-probabilities as arrays; None unless there is one for each token.
@@ -233,15 +254,6 @@ class Answer:
         )
 
 
-def _joined(pieces: list[str]) -> str:
-    text = "".join(pieces)
-    return (
-        text
-        if text.isascii()
-        else text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
-    )
-
-
 def finish_reason(given: str | None) -> str:
     """Translate a server's finish reason to ours.
 
@@ -252,123 +264,40 @@ def finish_reason(given: str | None) -> str:
     return _FINISHED.get(given, given if given in KNOWN_FINISHES else "abort")
 
 
-def events(read_line: Callable[[int], bytes], longest: int) -> Iterator[dict[str, Any]]:
+async def events(pieces: AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]]:
     """The JSON objects of a stream of server-sent events, up to ``[DONE]`` or the end.
 
     Args:
-        read_line: reads a line of at most the given number of bytes.
-        longest: maximum line length
-            in bytes.
+        pieces: the bytes of the stream.
 
     Raises:
         ValueError: an event is not UTF-8 JSON, or has a duplicate key.
-        Unusable: it is JSON of
-            another kind.
+        Unusable: it is JSON of another kind.
     """
-    while raw := read_line(longest):
-        line = raw.decode().strip()
-        if not line.startswith("data:"):
-            continue
-        payload = line.removeprefix("data:").strip()
-        if payload == "[DONE]":
-            return
-        event = strict_json(payload)
-        if not isinstance(event, dict):
-            raise Unusable(f"an event is {_kind(event)}, not an object")
-        yield event
+    lines = DataLines()
+    async for piece in pieces:
+        for data in lines.feed(piece):
+            if data == b"[DONE]":
+                return
+            yield _event(data)
+    for data in lines.end():
+        if data != b"[DONE]":
+            yield _event(data)
 
 
-def strict_json(text: str | bytes) -> Any:
-    """Parse JSON without duplicate keys.
-
-    Raises:
-        ValueError: it is invalid, has a duplicate key, or is nested too deeply.
-    """
-    try:
-        return json.loads(text, object_pairs_hook=_once)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+def _event(data: bytes) -> dict[str, Any]:
+    event = strict_json(data.decode())
+    if not isinstance(event, dict):
+        raise Unusable(f"an event is {kind(event)}, not an object")
+    return event
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(
-            f"the key {next(n for n in names if names.count(n) > 1)[:40]!r} is duplicated"
-        )
-    return found
-
-
-def plain(value: Any, redact: Callable[[str], str], depth: int = 6) -> Any:
-    """A JSON value in a form that can be recorded anywhere.
-
-    Texts redacted, numbers finite, nothing deep or long.
-
-    Args:
-        value: what a server reports about itself.
-        redact: redacts a text.
-        depth: levels that are
-            kept.
-    """
-    if isinstance(value, dict) and depth:
-        return {
-            redact(str(name)): plain(item, redact, depth - 1)
-            for name, item in list(value.items())[:_MOST_ENTRIES]
-        }
-    if isinstance(value, list) and depth:
-        return [plain(item, redact, depth - 1) for item in value[:_MOST_ENTRIES]]
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, bool) or value is None:
-        return value
-    return value if isinstance(value, int | float) and abs(value) < 2**63 else None
-
-
-def chat_logprobs(choice: Mapping[str, Any]) -> tuple[list[float], list[list[float]]]:
-    """Log-probabilities of a chat chunk: of the generated tokens, and each one's top list.
-
-    Raises:
-        TypeError, ValueError, AttributeError, KeyError: they have an unexpected form.
-    """
-    content = (choice.get("logprobs") or {}).get("content") or []
-    top = [[_top(t["logprob"]) for t in item.get("top_logprobs") or ()] for item in content]
-    return [_number(item["logprob"]) for item in content], top
-
-
-def completion_logprobs(choice: Mapping[str, Any]) -> tuple[list[float], list[list[float]]]:
-    """The same for a chunk of the older API; same errors."""
-    found = choice.get("logprobs") or {}
-    sampled = [_number(item) for item in found.get("token_logprobs") or ()]
-    return sampled, [
-        [_top(item) for item in (row or {}).values()]
-        for row in found.get("top_logprobs") or [{}] * len(sampled)
-    ]
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{_kind(value)} where a number is needed")
-    if value == _NEVER:
-        raise ValueError("-9999 means unknown")
-    if isinstance(value, int) and abs(value) > _LARGEST:
-        raise ValueError("a number that cannot be a log-probability")
-    return float(value)
-
-
-def _top(value: Any) -> float:
-    return -math.inf if value == _NEVER else _number(value)
-
-
-def _kind(value: Any) -> str:
-    names = {
-        dict: "an object",
-        list: "a list",
-        str: "a string",
-        bool: "true or false",
-        type(None): "null",
-    }
-    return names.get(type(value), "a number")
+def _joined(pieces: list[str]) -> str:
+    """The text of pieces; a character that was sent in two halves is joined."""
+    text = "".join(pieces)
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
 def _message(error: Any) -> str:

@@ -1,7 +1,7 @@
 """When a request to a server is sent again, and when it is itself at fault.
 
 Lives here: `Tries`, the record of one request. Not here: whether the server is reachable
-(``breaker``), and the loop (``openai``).
+(``breaker``), and the loop (``openai_calls``).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from isocost.engines.breaker import Breaker, backoff
-from isocost.engines.openai_http import Away, Broken, ExchangeFailed
+from isocost.engines.openai_faults import Away, Broken, ExchangeFailed
 from isocost.engines.openai_stream import Unusable
 
 

@@ -130,7 +130,8 @@ class Completion:
         request_id: of the request.
         text: generated text without special tokens.
         token_ids: generated tokens.
-        finish_reason: stop, length, abort, error, repetition.
+        finish_reason: stop, length, abort, error, repetition, content_filter (the server withheld
+            the rest), refusal (the model declined).
         stop_reason: stop string or token id; None for the end-of-sequence token.
         error: what went wrong.
         prompt_tokens: tokens of the prompt.

@@ -30,8 +30,8 @@ from typing import IO, Any, ClassVar
 from isocost.capabilities import Capabilities, Exempt, Role
 from isocost.engines.model_folder import ModelFolder
 from isocost.engines.openai import OpenAiEngine
-from isocost.engines.openai_http import ExchangeFailed, Limits
-from isocost.engines.openai_server import Server
+from isocost.engines.openai_faults import ExchangeFailed
+from isocost.engines.openai_limits import Limits
 from isocost.engines.parent import until_parent_ends
 from isocost.engines.protocol import (
     Address,
@@ -172,18 +172,15 @@ class VllmServeEngine:
         self._inner.start()
 
     def _wait(self) -> None:
+        from isocost.engines.openai_http import fetched
+
         until = time.monotonic() + float(self._options.get("start_s", 900))
-        server = Server(f"{self._root}/v1", None, timeout_s=5)
         while True:
             assert self._process is not None
             if (code := self._process.poll()) is not None:
                 raise self._unstarted(f"`vllm serve` ended with exit code {code}")
-            with (
-                suppress(ExchangeFailed),
-                server.client.exchange(
-                    f"{self._root}/health", None, key=None, limits=Limits(5, 5, 10**6)
-                ),
-            ):
+            with suppress(ExchangeFailed):
+                fetched(f"{self._root}/health", key=None, limits=Limits(5, 5, 10**6))
                 return
             if time.monotonic() > until:
                 raise self._unstarted("`vllm serve` did not answer in time (start_s)")
@@ -265,14 +262,11 @@ class VllmServeEngine:
 
     def settle(self) -> None:
         """See `Engine`."""
-        server = Server(f"{self._root}/v1", None, timeout_s=30)
-        with (
-            suppress(ExchangeFailed),
-            server.client.exchange(
-                f"{self._root}/reset_prefix_cache", {}, key=None, limits=Limits(30, 30, 10**6)
-            ),
-        ):
-            return
+        from isocost.engines.openai_http import fetched
+
+        limits = Limits(30, 30, 10**6)
+        with suppress(ExchangeFailed):
+            fetched(f"{self._root}/reset_prefix_cache", {}, key=None, limits=limits)
 
     def drain_steps(self) -> list[dict[str, Any]]:
         """See `Engine`; a server does not report its steps."""

@@ -15,7 +15,8 @@ from collections.abc import Iterable
 
 import polars as pl
 
-CUT_OFF, FINISHED, WITHHELD, FAILED, ABORTED = "length", "stop", "content_filter", "error", "abort"
+CUT_OFF, FINISHED, FAILED, ABORTED = "length", "stop", "error", "abort"
+WITHHELD, REFUSED = "content_filter", "refusal"
 
 _WORDS = {
     CUT_OFF: (
@@ -31,9 +32,10 @@ _WORDS = {
     ),
     WITHHELD: (
         "content_filter content_filtered contentfilter safety recitation blocklist"
-        " prohibited_content spii language image_safety refusal guardrail_intervened error_toxic"
+        " prohibited_content spii language image_safety guardrail_intervened error_toxic"
         " sensitive"
     ),
+    REFUSED: "refusal refused",
     FAILED: (
         "error failed failure model_error network_error insufficient_system_resource"
         " malformed_function_call malformed_model_output malformed_tool_use"
@@ -43,7 +45,7 @@ _WORDS = {
 }
 MEANING = {word: meaning for meaning, words in _WORDS.items() for word in words.split()}
 """Word of the field -> ``length`` (cut off), ``stop``, ``content_filter`` (not finished, by a
-filter), ``error`` or ``abort``.
+filter), ``refusal`` (by the model), ``error`` or ``abort``.
 """
 _SAYS_NOTHING = ("", "unknown", "unspecified", "other", "none", "null", "nan", "n/a", "n_a")
 """Values that do not state a reason; kept unchanged and not reported."""

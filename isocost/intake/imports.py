@@ -13,12 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from isocost.credentials import refuse_credentials
 from isocost.errors import IsocostError
 from isocost.importers import ImportReport, import_path
 from isocost.intake.catalog import forgotten_file, imports, source_of
 from isocost.intake.imported import PREFIX, ImportedSource
 from isocost.store import Store
-from isocost.tasks import verifier_names
+from isocost.tasks import TaskMistake, check_import, check_options, verifier_names
+from isocost.verifier_settings import given_text, name_of, options_of
 
 
 def bring_in(
@@ -101,12 +103,8 @@ LABELS = "none"
 
 def _judge(session_id: str, verifier: str | None, before: str | None) -> str | None:
     """The verifier of an import; None for the source's labels."""
-    if verifier is not None and verifier != LABELS and verifier not in verifier_names():
-        known = ", ".join((*verifier_names(), LABELS))
-        raise IsocostError(
-            f"no verifier is called {verifier!r}",
-            remedy=f"Use one of {known}; nothing was imported",
-        )
+    if verifier is not None and verifier != LABELS:
+        verifier = _checked(verifier)
     if verifier is None and before is not None:
         raise IsocostError(
             f"its texts were graded by {before} before, and no verifier is specified now; nothing "
@@ -118,6 +116,39 @@ def _judge(session_id: str, verifier: str | None, before: str | None) -> str | N
             ),
         )
     return None if verifier == LABELS else verifier
+
+
+def _checked(given: str) -> str:
+    """The text of a verifier, given as a name or as a mapping in YAML.
+
+    Raises:
+        IsocostError: there is no such verifier, or it does not take these options.
+    """
+    try:
+        verifier = given_text(given)
+    except ValueError as error:
+        raise IsocostError(
+            str(error), where="--verifier", remedy="Quote it; nothing was imported"
+        ) from None
+    name, known = name_of(verifier), verifier_names()
+    if name not in known:
+        raise IsocostError(
+            f"no verifier is called {name!r}",
+            remedy=f"Use one of {', '.join((*known, LABELS))}; nothing was imported",
+        )
+    for _, error in refuse_credentials(
+        options_of(verifier), remedy="Name its environment variable in api_key_variable."
+    ):
+        raise error
+    try:
+        check_options(verifier)
+        check_import(verifier)
+    except TaskMistake as mistake:
+        where = ".".join(map(str, ("--verifier", *mistake.key[1:])))
+        raise IsocostError(
+            mistake.what, where=where, remedy=f"{mistake.remedy} Nothing was imported."
+        ) from None
+    return verifier
 
 
 def _verifier_before(source: ImportedSource) -> str | None:

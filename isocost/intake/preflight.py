@@ -28,6 +28,7 @@ from isocost.sweep.spec import TaskEntry
 from isocost.tasks import (
     Problem,
     TaskMistake,
+    check_access,
     check_task,
     load_problems,
     missing_field,
@@ -54,6 +55,7 @@ def preflight(path: str | Path, *, has_models: bool = True) -> SweepSpec:
     check_tasks(spec)
     check_options(spec)
     if has_models:
+        check_verifiers_access(spec)
         check_models(spec, memory_bytes=machine_memory_bytes())
     return spec
 
@@ -134,6 +136,17 @@ def check_tasks(spec: SweepSpec) -> None:
         for method, problem in product(methods, problems):
             check_context(method, problem)
         _check_templates(spec, task, problems[0])
+
+
+def check_verifiers_access(spec: SweepSpec) -> None:
+    """Check what the tasks' verifiers need of this machine, such as the key of a judge.
+
+    Raises:
+        IsocostError: with the position in the sweep file.
+    """
+    for index, entry in enumerate(spec.tasks):
+        with _in_the_file(spec, index):
+            check_access(entry.verifier)
 
 
 def _check_templates(spec: SweepSpec, task: TaskSpec, problem: Problem) -> None:

@@ -21,9 +21,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isocost.credentials import redacted, without
-from isocost.engines.openai_http import error_message
-from isocost.engines.openai_stream import Answer, Unusable, finish_reason, plain, strict_json
+from isocost.engines.openai_faults import error_message
+from isocost.engines.openai_json import plain, strict_json
+from isocost.engines.openai_stream import Answer, Unusable
 from isocost.engines.protocol import Completion
+from isocost.engines.sse import DataLines
 
 CHAT, TEXT = "chat/completions", "completions"
 PATHS = (CHAT, TEXT)
@@ -328,6 +330,10 @@ class Completions:
         lengths = [len(prompt) for prompt in asked.prompts]
         prompt = apportioned(counts["prompt_tokens"], lengths)
         cached = apportioned(counts["cached_tokens"], lengths)
+        thoughts = apportioned(
+            counts["reasoning_tokens"],
+            [sum(map(len, self._answers[index].reasoning)) for index in order],
+        )
         found: list[Completion] = []
         for number, index in enumerate(order):
             place = min(index // each, len(lengths) - 1)
@@ -339,6 +345,7 @@ class Completions:
                         "prompt_tokens": prompt[place],
                         "cached_tokens": cached[place],
                         "output_tokens": output[number],
+                        "reasoning_tokens": thoughts[number],
                     },
                 )
             )
@@ -355,7 +362,7 @@ class Completions:
 
     def _completion(self, index: int, number: int, counts: Mapping[str, int | None]) -> Completion:
         answer, exchange = self._answers[index], self._exchange
-        finish = finish_reason(answer.finish_reason)
+        finish, reasoning = answer.finish(), answer.whole_reasoning()
         notes = [
             *(["the server ended it with an error"] if finish == "error" else []),
             *answer.notes,
@@ -365,6 +372,7 @@ class Completions:
         return Completion(
             request_id=str(number),
             text=self._text(index),
+            reasoning_text=reasoning and without(reasoning, [self._key]),
             token_ids=None,
             finish_reason=finish,
             stop_reason=answer.ended_by(lambda text: without(text, [self._key])),
@@ -379,6 +387,7 @@ class Completions:
             prompt_tokens=counts["prompt_tokens"],
             cached_tokens=counts["cached_tokens"],
             output_tokens=counts["output_tokens"],
+            reasoning_tokens=counts["reasoning_tokens"],
         )
 
     def _redacted(self, text: str) -> str:
@@ -420,12 +429,7 @@ def _as_event(whole: Mapping[str, Any]) -> dict[str, Any]:
 
 def _events(pieces: Sequence[tuple[float, bytes]]) -> Iterator[tuple[float, dict[str, Any]]]:
     """The JSON objects of a stream with the times at which they were complete."""
-    for moment, line in _lines(pieces):
-        if not line.startswith(b"data:"):
-            continue
-        payload = line.removeprefix(b"data:").strip()
-        if not payload:
-            continue
+    for moment, payload in _data(pieces):
         if payload == b"[DONE]":
             return
         event = strict_json(payload)
@@ -434,14 +438,13 @@ def _events(pieces: Sequence[tuple[float, bytes]]) -> Iterator[tuple[float, dict
         yield moment, event
 
 
-def _lines(pieces: Sequence[tuple[float, bytes]]) -> Iterator[tuple[float, bytes]]:
-    rest, moment = b"", 0.0
+def _data(pieces: Sequence[tuple[float, bytes]]) -> Iterator[tuple[float, bytes]]:
+    lines, moment = DataLines(), 0.0
     for moment, piece in pieces:
-        *lines, rest = (rest + piece).split(b"\n")
-        for line in lines:
-            yield moment, line.strip()
-    if rest.strip():
-        yield moment, rest.strip()
+        for payload in lines.feed(piece):
+            yield moment, payload
+    for payload in lines.end():
+        yield moment, payload
 
 
 def apportioned(total: Any, weights: Sequence[int]) -> list[Any]:

@@ -104,7 +104,7 @@ class Reply:
         index: index of the call in its sample.
         text: generated text.
         token_ids: generated tokens; None if the engine does not report them.
-        finish_reason: stop, length or repetition.
+        finish_reason: stop, length, repetition, content_filter or refusal.
         stop_text: the text that ended generation, if one of the call's did.
         output_tokens: number of generated tokens; None if unknown.
         logprob_sum: sum over them of ln p; None if unknown.

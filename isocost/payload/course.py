@@ -16,13 +16,12 @@ from typing import Any
 from isocost.bank.resume import REPLIED
 from isocost.engines.protocol import Request
 from isocost.methods import Answer, Call, LimitReached, Method, Reply, Steps, judged
-from isocost.payload.judgement import FINISHES
+from isocost.payload.judgement import ENDED
 from isocost.payload.work import NumberedCall, Sample, asked_of_method, method_request, numbered
 
 MOST_TOKENS = 10**6
 """Generated tokens of one sample: more are taken for a loop without end."""
 LIMITS = ("call_limit", "token_limit", "context_limit")
-_ENDED = ("stop", "length", "repetition")
 _DIFFERS = "call {} is shared, and differs between samples of one context"
 Banked = Mapping[int, Mapping[str, Any]]
 """Rows of raw_generations of one sample, by call_index."""
@@ -96,12 +95,12 @@ class Course:
         """
         index = int(row["call_index"])
         item = self._pending.pop(index)
-        if item.call.shared and row["finish_reason"] in _ENDED:
+        if item.call.shared and row["finish_reason"] in ENDED:
             self._shared[index] = {name: row[name] for name in REPLIED}
         if row["request_hash"] != item.request_hash:  # made for another sample that waits for it
             self._fault = _DIFFERS.format(index)
         self._keep(index, row)
-        if row["finish_reason"] not in _ENDED and self._fault is None:
+        if row["finish_reason"] not in ENDED and self._fault is None:
             self._fault = f"call {index} ({row['role']}): {row['error'] or row['finish_reason']}"
         if self._pending:
             return []
@@ -428,6 +427,3 @@ def _raised(name: str, error: Exception) -> str:
     place = f" (line {frames[-1].lineno} of {frames[-1].name})" if frames else ""
     said = " ".join(str(error).split())[:500]
     return f"method {name} raised {type(error).__name__}: {said}{place}"
-
-
-assert set(_ENDED) <= set(FINISHES)

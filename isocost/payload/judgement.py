@@ -27,7 +27,9 @@ MOST_TOKENS = 10**8
 HIGHEST_LOGPROB = 1e-3
 """Rounding can make ln p slightly positive, also in half precision."""
 LOWEST_LOGPROB = -1e4
-FINISHES = ("stop", "length", "abort", "error", "repetition")
+ENDED = ("stop", "length", "repetition", "content_filter", "refusal")
+"""Finish reasons of a call that came back, whatever its text is worth."""
+FINISHES = (*ENDED, "abort", "error")
 
 _OURS = frozenset(
     [
@@ -97,7 +99,7 @@ def judged(row: dict[str, Any], *, notes: Sequence[str] = ()) -> dict[str, Any]:
         )
     if (
         not fatal
-        and finish in ("stop", "length", "repetition")
+        and finish in ENDED
         and row.get("output_text") is None
         and row.get("output_token_ids") is None
     ):
@@ -227,16 +229,16 @@ def _senseless(row: dict[str, Any]) -> list[str]:
     elif prompt is not None and cached is not None and cached > prompt:
         notes.append(f"cached_tokens ({cached}) are more than prompt_tokens ({prompt})")
         row["prompt_tokens"] = row["cached_tokens"] = None
+    thoughts = row.get("reasoning_tokens")
+    if output is not None and thoughts is not None and thoughts > output:
+        notes.append(f"reasoning_tokens ({thoughts}) are more than output_tokens ({output})")
+        row["reasoning_tokens"] = None
     if output is not None and ids is not None and output != len(ids):
         notes.append(f"output_tokens is {output}, but there are {len(ids)} tokens")
         row["output_tokens"] = None
     elif output == 0 and (row.get("output_text") or row.get("reasoning_text")):
         notes.append("output_tokens is 0, though there is text")
         row["output_tokens"] = None
-    thought, output = row.get("reasoning_tokens"), row.get("output_tokens")
-    if thought is not None and output is not None and thought > output:
-        notes.append(f"reasoning_tokens ({thought}) are more than output_tokens ({output})")
-        row["reasoning_tokens"] = None
     if (total := row.get("logprob_sum")) is not None and total > HIGHEST_LOGPROB * max(
         output or 1, 1
     ):

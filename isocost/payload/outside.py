@@ -27,6 +27,7 @@ from isocost.meter.gateway import Gateway
 from isocost.meter.order import FOLLOW_UP, MeteredCall, metered_calls
 from isocost.methods import Call
 from isocost.methods.external import External
+from isocost.payload.judgement import ENDED
 from isocost.payload.loop import Sink, Stop
 from isocost.payload.progress import Progress
 from isocost.payload.work import NumberedCall, Sample, derived_seed, request_of
@@ -37,7 +38,6 @@ GRACE_S = 5.0
 """Seconds in which a client may still answer after a call was refused by a limit."""
 _WAIT_S = 0.2
 _PROBE_S = 1.0
-_ENDED = ("stop", "length", "repetition")
 
 
 @dataclass
@@ -306,7 +306,7 @@ def conclude(made: Made, rows: Sequence[Mapping[str, Any]], attempt: int) -> Non
         attempt: number of the run.
     """
     ended = made.ended
-    good = [int(row["call_index"]) for row in rows if row["finish_reason"] in _ENDED]
+    good = [int(row["call_index"]) for row in rows if row["finish_reason"] in ENDED]
     reason, fault = _end(made, rows, bool(good))
     holder = None
     if fault is None and ended.answer is not None:
@@ -373,7 +373,7 @@ def _storable(made: Made, fault: str) -> str:
 
 def _remark(made: Made, rows: Sequence[Mapping[str, Any]]) -> str | None:
     """What went wrong on the way, of which the sample need not have failed."""
-    failed = [row for row in rows if row["finish_reason"] not in _ENDED]
+    failed = [row for row in rows if row["finish_reason"] not in ENDED]
     said = [f"call {row['call_index']}: {row['error']}" for row in failed[-1:]]
     said += [f"refused: {reason}" for reason in made.account.refused[-1:]]
     return "; ".join(said)[:1000] or None

@@ -97,6 +97,15 @@ def _check_credentials(value: dict[str, Any], source: Source) -> None:
     for part in ("engine", "models", "partners"):
         for key, error in refuse_credentials(value.get(part), remedy=remedy):
             raise IsocostError(error.what, where=source.where(part, *key), remedy=error.remedy)
+    tasks = value.get("tasks")
+    for index, task in enumerate(tasks if isinstance(tasks, list) else ()):
+        verifier = task.get("verifier") if isinstance(task, dict) else None
+        remedy = (
+            "Remove it. Put the key in an environment variable, and name that in api_key_variable."
+        )
+        for key, error in refuse_credentials(verifier, remedy=remedy):
+            where = source.where("tasks", index, "verifier", *key)
+            raise IsocostError(error.what, where=where, remedy=error.remedy)
 
 
 def first_mistake(

@@ -29,6 +29,7 @@ from isocost.hashing import sha256_hex
 from isocost.methods.base import Alias
 from isocost.plain_files import read_plain
 from isocost.seals import sealed_text, unsealed_text
+from isocost.verifier_settings import identity_of
 
 MOST_NAME = 80
 Name = Annotated[str, Field(pattern=rf"^[A-Za-z0-9][A-Za-z0-9._+-]{{0,{MOST_NAME - 1}}}$")]
@@ -192,7 +193,8 @@ class PromptSpec(Frozen):
 class TaskSpec(Frozen):
     """A set of problems, and how answers are graded.
 
-    `dataset` is a name or a file, depending on the source.
+    `dataset` is a name or a file, depending on the source; `verifier` is a name, and its options if
+    it has any (``isocost.verifier_settings``).
     """
 
     name: Name
@@ -336,7 +338,11 @@ def point_id_of(fields: dict[str, Any]) -> str:
     model = engine_settings_of(
         {"engine": fields["engine"]["engine"], "model": fields["model"]}, Role.IDENTITY
     )["model"]
-    task = {**fields["task"], "config": _as_resolved(fields["task"]["config"])}
+    task = {
+        **fields["task"],
+        "config": _as_resolved(fields["task"]["config"]),
+        "verifier": identity_of(fields["task"]["verifier"]),
+    }
     return _hashed({**fields, "engine": engine, "model": model, "task": task})
 
 

@@ -30,6 +30,7 @@ from isocost.sweep.models import (
 )
 from isocost.sweep.replay import ReplayEntry
 from isocost.sweep.source import Source
+from isocost.verifier_settings import stated_value
 
 _UNITS = {
     "B": 1,
@@ -233,7 +234,7 @@ class PartnerEntry(Frozen):
 
 
 class TaskEntry(Frozen):
-    """A set of problems and its verifier."""
+    """A set of problems and its verifier, a name or a mapping of a name and its options."""
 
     name: Name
     source: Annotated[str, Field(min_length=1)]
@@ -241,7 +242,7 @@ class TaskEntry(Frozen):
     config: dict[str, Any] = Field(default_factory=dict)
     n_problems: Count
     seed: Seed = 0
-    verifier: Annotated[str, Field(min_length=1)]
+    verifier: Annotated[str, BeforeValidator(stated_value), Field(min_length=1)]
 
 
 class PromptEntry(PromptSpec):

@@ -16,7 +16,14 @@ from isocost.tasks.grading import (
 from isocost.tasks.load import check_task, load_problems, resolved_config
 from isocost.tasks.model import Grade, Problem, TaskMistake, make_problem
 from isocost.tasks.prompts import missing_field, names_field, prompt_hash, render_messages
-from isocost.tasks.registry import source_names, verifier_names
+from isocost.tasks.registry import (
+    check_access,
+    check_import,
+    check_options,
+    source_names,
+    verifier_names,
+    verifier_of,
+)
 
 __all__ = [
     "Grade",
@@ -24,6 +31,9 @@ __all__ = [
     "TaskMistake",
     "answer_classes",
     "answer_of",
+    "check_access",
+    "check_import",
+    "check_options",
     "check_task",
     "grade",
     "grade_text",
@@ -38,4 +48,5 @@ __all__ = [
     "same_answer",
     "source_names",
     "verifier_names",
+    "verifier_of",
 ]

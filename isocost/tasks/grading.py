@@ -14,8 +14,9 @@ from isocost.tasks.model import Grade, Problem, Verifier, make_problem
 from isocost.tasks.registry import verifier_of
 from isocost.tasks.thoughts import said, thoughts_of
 
-TRUNCATED = "length"
+TRUNCATED, WITHHELD, REFUSED = "length", "content_filter", "refusal"
 _UNFINISHED = ("error", "abort")
+_CUT = (TRUNCATED, WITHHELD)
 _BARE_WORDS = 3
 """Maximum number of words of an unmarked answer before an invented next question."""
 
@@ -26,32 +27,35 @@ def grade(problem: Problem, text: str | None, finish_reason: str | None) -> Grad
     Args:
         problem: the problem it answers.
         text: what the model wrote; None is an empty text.
-        finish_reason: "stop", "length", "abort", "error" or an engine-specific value; None if
-            unknown (treated as finished).
+        finish_reason: "stop", "length", "content_filter", "refusal", "abort", "error" or an
+            engine-specific value; None if unknown (treated as finished).
 
     Returns:
         A grade. An output of a failed call ("error", "abort") is not graded: correct is None. A
         finished or truncated output without an
         answer is not correct, with the reason: "empty", "no_match", "thought_unfinished", or
-        "length" if it was truncated before it gave an answer. Output that cannot be compared is not
+        "length" or "content_filter" if it was truncated or withheld before it gave an answer; a
+        "refusal" has no answer, whatever it says. Output that cannot be compared is not
         correct either ("not_comparable", "judge_timeout"). Only failures on our side give
         parse_status "error" and correct None: a reference that the verifier cannot use
         ("bad_reference"), code that must not be run, a grader that does not start.
     """
     if finish_reason in _UNFINISHED:
         return Grade("no_answer", None, None, None, finish_reason)
-    truncated = finish_reason == TRUNCATED
+    if finish_reason == REFUSED:
+        return Grade("no_answer", None, False, 0.0, REFUSED)
+    truncated = finish_reason in _CUT
     if text is None or not text.strip():
-        return Grade("no_answer", None, False, 0.0, TRUNCATED if truncated else "empty")
+        return Grade("no_answer", None, False, 0.0, finish_reason if truncated else "empty")
     verifier = verifier_of(problem.verifier)
     spoken, has_ended = said(text, thoughts_of(problem.metadata.get("thoughts")))
     if not has_ended and not spoken.strip():
         return Grade(
-            "no_answer", None, False, 0.0, TRUNCATED if truncated else "thought_unfinished"
+            "no_answer", None, False, 0.0, finish_reason if truncated else "thought_unfinished"
         )
     answer, truncated = _answered(verifier, problem, spoken, truncated)
     if not answer:
-        return Grade("no_answer", None, False, 0.0, TRUNCATED if truncated else "no_match")
+        return Grade("no_answer", None, False, 0.0, finish_reason if truncated else "no_match")
     verdict = verifier.judge(problem, answer)
     if verdict.correct is None:
         return Grade("error", answer, None, None, verdict.reason)
@@ -66,13 +70,13 @@ def answer_of(problem: Problem, text: str | None, finish_reason: str | None = No
         text: what the model wrote.
         finish_reason: see `grade`.
     """
-    if text is None or not text.strip() or finish_reason in _UNFINISHED:
+    if text is None or not text.strip() or finish_reason in (*_UNFINISHED, REFUSED):
         return None
     spoken, has_ended = said(text, thoughts_of(problem.metadata.get("thoughts")))
     if not has_ended and not spoken.strip():
         return None
     verifier = verifier_of(problem.verifier)
-    return _answered(verifier, problem, spoken, finish_reason == TRUNCATED)[0] or None
+    return _answered(verifier, problem, spoken, finish_reason in _CUT)[0] or None
 
 
 def same_answer(problem: Problem, one: str, other: str) -> bool:

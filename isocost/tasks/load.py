@@ -14,7 +14,7 @@ from typing import Any
 
 from isocost.hashing import canonical_json
 from isocost.tasks.model import Problem, Shot, TaskLike, TaskMistake
-from isocost.tasks.registry import source_of, verifier_of
+from isocost.tasks.registry import check_options, source_of, verifier_of
 from isocost.tasks.shots import KEYS as SHOT_KEYS
 from isocost.tasks.shots import (
     check_hash,
@@ -25,6 +25,7 @@ from isocost.tasks.shots import (
     with_hash,
 )
 from isocost.tasks.thoughts import thoughts_of
+from isocost.verifier_settings import name_of
 
 
 @dataclass(slots=True)
@@ -50,10 +51,10 @@ _COMMON = ("thoughts", *SHOT_KEYS)
 def check_task(task: TaskLike) -> None:
     """Check a task without generating anything.
 
-    Raises TaskMistake for an unknown source, dataset or verifier, or settings that the source
-    rejects.
+    Raises TaskMistake for an unknown source, dataset or verifier, or settings that the source or
+    the verifier rejects.
     """
-    verifier_of(task.verifier)
+    check_options(task.verifier)
     source_of(task.source).check(_of_source(task)[0])
 
 
@@ -163,14 +164,17 @@ def _load(text: str) -> tuple[Problem, ...]:
             replace(problem, metadata={**problem.metadata, "thoughts": thoughts})
             for problem in problems
         )
+    check_problem = getattr(verifier, "check_problem", None)
     for index, problem in enumerate(problems):
         fault = verifier.check_reference(problem.reference)
         if fault:
             raise TaskMistake(
                 f"task {task.name}: the reference answer of problem {index} does not suit verifier"
-                f" {task.verifier}: {fault}",
+                f" {name_of(task.verifier)}: {fault}",
                 where=str(problem.metadata.get("row", "")),
                 remedy="Choose a verifier that suits the answers.",
                 key=("verifier",),
             )
+        if check_problem is not None:
+            check_problem(problem)
     return problems

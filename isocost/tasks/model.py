@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 
 from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex
+from isocost.verifier_settings import identity_of
 
 ParseStatus = Literal["parsed", "no_answer", "error"]
 
@@ -75,7 +76,8 @@ class Problem:
         question: what the model is asked, without the prompt's framing; with its lettered choices
             if there are any.
         reference: the correct answer (or the tests, for code) as the verifier reads it.
-        verifier: registered name of the verifier.
+        verifier: registered name of the verifier, and its options if it has any
+            (``isocost.verifier_settings``).
         cluster_id: problems that share a passage or template share it; None if each is independent.
         metadata: where the problem came from; JSON values only.
         fields: what else a prompt's template may name, by name; see `DERIVED_FIELDS`.
@@ -127,7 +129,7 @@ def make_problem(
     content: dict[str, Any] = {
         "question": question,
         "reference": reference,
-        "verifier": verifier,
+        "verifier": identity_of(verifier),
     }
     fields = dict(fields or {})
     if own := {name: text for name, text in fields.items() if name not in DERIVED_FIELDS}:
@@ -163,6 +165,10 @@ class Grade:
     correct: bool | None
     score: float | None
     reason: str | None
+
+
+NOT_JUDGED = "not_judged"
+"""The reason of an answer that a model is still to judge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +212,11 @@ class Verifier(Protocol):
     equivalent), with `bucket(answer)` (answers in different buckets are never equivalent; None if
     that is not known in advance), so that thousands of answers are classified quickly;
     `is_whole_text` (true if a reply is not cut at an invented next question).
+
+    One with options has `settings`, a pydantic model of them, and is created with an instance of
+    it; without an argument it has the defaults. `check_problem(problem)` raises TaskMistake if the
+    options do not suit a problem. One that asks models has `requests(problem, answer)` and
+    `verdict(readings)`; its `judge` gives no verdict, with the reason `NOT_JUDGED`.
     """
 
     name: str

@@ -13,7 +13,10 @@ import duckdb
 import polars as pl
 import pytest
 from pipeline_place import Place, make_place, sample_counts, wait_for_samples
+from vllm_bank import check_bank
 
+from isocost.bank.reader import read_raw
+from isocost.bank.verify import verify_bank
 from isocost.schema.frames import faults
 from isocost.schema.registry import all_tables
 
@@ -136,6 +139,8 @@ def test_killed_in_the_middle_of_generation_it_resumes_exactly(
         .iter_rows()
     }
     assert 0 < len(kept) < 2 * 5 * 16
+    assert not [fault for fault in verify_bank(place.store.lake).faults if fault.is_loss]
+    before = read_raw(place.store.lake, "raw_generations")
     place.run()
     counts = sample_counts(place.store, session_id)
     assert counts.height == 2 * 5 * 16
@@ -143,6 +148,9 @@ def test_killed_in_the_middle_of_generation_it_resumes_exactly(
     assert kept <= {
         tuple(row) for row in counts.select("point_id", "problem_id", "sample_index").iter_rows()
     }
+    rows = read_raw(place.store.lake, "raw_generations")
+    assert before.join(rows, on=["call_id", "attempt"], how="semi").height == before.height
+    check_bank(place.store.lake, samples=2 * 5 * 16, max_tokens=48, warmup=1)
 
 
 def _wait_until_gone(group: int) -> None:

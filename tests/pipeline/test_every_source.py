@@ -19,6 +19,7 @@ from importer_samples import ALL_UNKNOWN, GENERIC_MAPPING, SAMPLES
 from pipeline_place import Place
 
 from assets.resources import StoreResource
+from benchmarks.same_bytes import digests, unlike
 from isocost.build import refresh
 from isocost.capabilities import capabilities_of, engine_names
 from isocost.cli import main
@@ -105,46 +106,47 @@ def test_the_root_holds_every_engine_and_every_format(root: Root) -> None:
     )
 
 
-@pytest.mark.parametrize("door", ["command", "dagster"])
-def test_a_refresh_publishes_all_of_them(
-    root: Root, tmp_path: Path, door: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    store = Store(tmp_path / "data")
-    shutil.copytree(root.store.root, store.root)
+@pytest.fixture(scope="module")
+def published(root: Root) -> tuple[Root, dg.ExecuteInProcessResult]:
+    """The root after the job ``refresh`` over all sources, and what the job said."""
     keys = sorted([*root.sessions.values(), *root.imports])
-    if door == "command":
-        assert main(["--data", str(store.root), "refresh"]) == 0, capsys.readouterr().err
-    else:
-        defs = build_defs(resource_overrides={"store": StoreResource(root=str(store.root))})
-        with dg.DagsterInstance.ephemeral() as instance:
-            instance.add_dynamic_partitions("session", keys)
-            span = {
-                "dagster/asset_partition_range_start": keys[0],
-                "dagster/asset_partition_range_end": keys[-1],
-            }
-            done = defs.resolve_job_def("refresh").execute_in_process(
-                instance=instance, tags=span, raise_on_error=False
-            )
-        failed = [
-            check
-            for check in done.get_asset_check_evaluations()
-            if not check.passed and check.severity is dg.AssetCheckSeverity.ERROR
-        ]
-        assert done.success and failed == []
-        # Sessions of engines break no rule, not even as a warning; an invented file of a format may
-        # be full of failures. That a model of random weights does not stop by itself is true of it,
-        # whichever engine runs it.
-        listed = [
-            part
-            for check in done.get_asset_check_evaluations()
-            if not check.passed
-            for part in str(check.description).split("; ")
-        ]
-        listed = [part for part in listed if "most_answers_end_by_themselves" not in part]
-        assert [part for part in listed if any(key in part for key in root.sessions.values())] == []
-    assert {path.stem.removeprefix("session=") for path in store.files("core_sessions")} == set(
-        keys
-    )
+    defs = build_defs(resource_overrides={"store": StoreResource(root=str(root.store.root))})
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("session", keys)
+        span = {
+            "dagster/asset_partition_range_start": keys[0],
+            "dagster/asset_partition_range_end": keys[-1],
+        }
+        done = defs.resolve_job_def("refresh").execute_in_process(
+            instance=instance, tags=span, raise_on_error=False
+        )
+    return root, done
+
+
+def test_the_job_publishes_all_of_them(
+    published: tuple[Root, dg.ExecuteInProcessResult],
+) -> None:
+    root, done = published
+    store, keys = root.store, {*root.sessions.values(), *root.imports}
+    failed = [
+        check
+        for check in done.get_asset_check_evaluations()
+        if not check.passed and check.severity is dg.AssetCheckSeverity.ERROR
+    ]
+    assert done.success and failed == []
+    # Sessions of engines break no rule, not even as a warning; an invented file of a format may
+    # be full of failures. That a model of random weights does not stop by itself is true of it,
+    # whichever engine runs it.
+    listed = [
+        part
+        for check in done.get_asset_check_evaluations()
+        if not check.passed
+        for part in str(check.description).split("; ")
+    ]
+    listed = [part for part in listed if "most_answers_end_by_themselves" not in part]
+    assert [part for part in listed if any(key in part for key in root.sessions.values())] == []
+    curated = {path.stem.removeprefix("session=") for path in store.files("core_sessions")}
+    assert curated == keys
     assert set(store.read("core_sessions")["source"]) == {"generated", *registered()}
     banked = dict(
         store.read("core_samples")
@@ -156,5 +158,17 @@ def test_a_refresh_publishes_all_of_them(
     assert set(banked) == set(root.sessions.values())
     assert all(store.files(table) for table in ("out_strategy_outcomes", "out_frontier_points"))
     assert store.warehouse.exists() and store.report.exists()
-    page = store.report.read_text(encoding="utf-8")
-    assert "tiny-llama" in page
+    assert "tiny-llama" in store.report.read_text(encoding="utf-8")
+
+
+def test_the_command_makes_what_is_missing_as_the_job_did(
+    published: tuple[Root, dg.ExecuteInProcessResult], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, _ = published
+    before = digests(root.store.root)
+    for key in (root.sessions["vllm_serve"], root.imports[0]):
+        root.store.path("core_samples", key).unlink()
+    root.store.path("out_frontiers").unlink()
+    root.store.warehouse.unlink()
+    assert main(["--data", str(root.store.root), "refresh"]) == 0, capsys.readouterr().err
+    assert unlike(before, digests(root.store.root)) == []

@@ -49,7 +49,7 @@ prompts:
   - {name: direct, template: "{question}"}
   - {name: step-by-step, template: "Think step by step: {question}"}
 grid: {temperature: 0.7, max_tokens: 16, method: [sample, generate_then_verify]}
-samples_per_problem: 16
+samples_per_problem: 8
 bank: {logprobs_k: 3}
 """
 

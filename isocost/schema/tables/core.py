@@ -12,8 +12,9 @@ from isocost.schema.axis_columns import axis_columns, reasoned_columns
 from isocost.schema.model import Column, Table
 
 FINISH = (
-    "Why generation ended: stop, length (the token budget), abort, error, or the engine's own "
-    "value; NULL if a source does not state it."
+    "Why generation ended: stop, length (the token budget), content_filter (the service withheld "
+    "the rest), refusal (the model declined), abort, error, or the engine's own value; NULL if a "
+    "source does not state it."
 )
 
 _SHARES = (
@@ -160,8 +161,8 @@ SAMPLES = Table(
         Column(
             "grade_reason",
             "string",
-            "Why there is no answer or no verdict: empty, no_match, length, timeout, and so on;"
-            " NULL otherwise.",
+            "Why there is no answer or no verdict: empty, no_match, length, content_filter, "
+            "refusal, timeout, and so on; NULL otherwise.",
         ),
         Column("finish_reason", "string", FINISH),
         Column(
@@ -486,6 +487,11 @@ POINTS = Table(
         Column("task_seed", "int64", "Seed of the problems."),
         Column("verifier", "string", "Registered verifier."),
         Column(
+            "verifier_options",
+            "json",
+            "Options of the verifier that its verdicts depend on, canonical JSON; NULL for none.",
+        ),
+        Column(
             "condition",
             "json",
             "Settings other than sampling that an imported source states about the point; NULL "
@@ -603,6 +609,11 @@ PROBLEMS = Table(
         ),
         Column(
             "verifier", "string", "Registered verifier; NULL if imported labels are the verdicts."
+        ),
+        Column(
+            "verifier_options",
+            "json",
+            "Options of the verifier that its verdicts depend on, canonical JSON; NULL for none.",
         ),
         columns.CLUSTER_ID,
         Column("metadata", "json", "Where the problem came from, canonical JSON."),

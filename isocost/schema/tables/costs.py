@@ -191,6 +191,11 @@ PRICES = Table(
             "Model priced by the token, as named in sweeps; NULL = not sold by the token, or not "
             "stated.",
         ),
+        Column(
+            "provider",
+            "string",
+            "Host name of the service whose price it is; NULL = of any service or machine.",
+        ),
     ),
 )
 

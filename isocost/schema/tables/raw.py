@@ -49,6 +49,10 @@ GENERATIONS = Table(
             " the other; the manifest has the anchors."
         ),
         "Log-probabilities are raw: before temperature, top-k and top-p.",
+        (
+            "finish_reason is content_filter if the service withheld the rest of the text, and "
+            "refusal if the model declined in a field of its own, which is then output_text."
+        ),
     ),
     columns=(
         columns.CALL_ID,
@@ -104,7 +108,7 @@ GENERATIONS = Table(
             "reasoning_text",
             "string",
             "Reasoning that a reasoning parser or the server separated from the text; NULL if none "
-            "was separated.",
+            "was separated, and in older banks.",
         ),
         Column(
             "output_token_ids",
@@ -114,7 +118,8 @@ GENERATIONS = Table(
         Column(
             "finish_reason",
             "string",
-            "Why generation ended: stop, length, abort, error, repetition.",
+            "Why generation ended: stop, length, abort, error, repetition, content_filter, "
+            "refusal.",
             nullable=False,
         ),
         Column(
@@ -133,8 +138,8 @@ GENERATIONS = Table(
             "reasoning_tokens",
             "int64",
             "Of output_tokens, those of the reasoning; with the engine vllm including its markers, "
-            "otherwise as the server counts them. NULL if no reasoning was separated, or if it is "
-            "unknown.",
+            "otherwise as the server counts them. NULL if no reasoning was separated, if it is "
+            "unknown, and in older banks.",
             unit="tokens",
         ),
         Column(
@@ -369,9 +374,9 @@ ANSWERS = Table(
         Column(
             "finish_reason",
             "string",
-            "Why the text ended (stop, length, repetition), or why the method did not return: "
-            "call_limit, token_limit, context_limit, time_limit; error: the sample failed and is"
-            " missing.",
+            "Why the text ended (stop, length, repetition, content_filter, refusal), or why the "
+            "method did not return: call_limit, token_limit, context_limit, time_limit; error: "
+            "the sample failed and is missing.",
             nullable=False,
         ),
         Column("error", "string", "What went wrong; NULL when nothing did."),

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import polars as pl
@@ -203,6 +204,15 @@ class _Maker:
         """The device that it ran on."""
         return device_of(self.info)
 
+    @property
+    def host(self) -> str | None:
+        """The host name of the server that was asked; None if it is not known, or was started."""
+        address = (self.info.get("engine") or {}).get("base_url")
+        try:
+            return urlsplit(address).hostname if isinstance(address, str) else None
+        except ValueError:
+            return None
+
 
 def _place(key: Sequence[object]) -> Place:
     return str(key[0]), str(key[1]), None if key[2] is None else str(key[2])
@@ -248,7 +258,7 @@ def _cards(maker: _Maker, book: CardBook) -> tuple[Cards, dict[str, str]]:
     if model is not None and asked is not None and asked.adapter is not None:
         model = model.with_adapter(asked.adapter.parameters or 0)
     card, why_no_device = _device_card(maker.device, book)
-    named = _priced_by_token(asked, book)
+    named = _priced_by_token(maker, book)
     lacking = {} if model is not None else {"model": f"the {maker.whose} names no model card"}
     lacking |= {} if card is not None else {"device": why_no_device}
     lacking |= {} if len(named) == 1 else {"price": "not one price card names the model"}
@@ -385,7 +395,7 @@ def _priced(
     part: pl.DataFrame, maker: _Maker, book: CardBook
 ) -> tuple[pl.DataFrame, str | None, str | None, str]:
     """Dollars and their rise, method, price card, and the reason where dollars are NULL."""
-    named = _priced_by_token(maker.model, book)
+    named = _priced_by_token(maker, book)
     if len(named) > 1:
         cards = ", ".join(card.name for card in named)
         return _dollars(part), None, None, f"several price cards name the model: {cards}"
@@ -408,11 +418,12 @@ def _dollars(part: pl.DataFrame, usd: pl.Series | None = None) -> pl.DataFrame:
     return frame if usd is None else frame.with_columns(usd.alias(PRICE.column))
 
 
-def _priced_by_token(model: ModelVariant | None, book: CardBook) -> list[PriceCard]:
-    """The price cards that name a model."""
+def _priced_by_token(maker: _Maker, book: CardBook) -> list[PriceCard]:
+    """The price cards that name a model, of the server that it ran on."""
+    model = maker.model
     if model is None:
         return []
-    return book.prices_naming({model.name, model.path, model.card or ""})
+    return book.prices_naming({model.name, model.path, model.card or ""}, maker.host)
 
 
 def _hourly(device: str | None, book: CardBook) -> tuple[PriceCard | None, str]:

@@ -19,6 +19,7 @@ from isocost.sweep.models import joined_names, partner_settings_of
 from isocost.tables.core.call_costs import RunLoad, run_loads
 from isocost.tables.core.engines import device_count, device_of, info_of, partners_of
 from isocost.tasks import Problem
+from isocost.verifier_settings import name_of, options_json
 
 _BAD_STATUS = {
     "failed": "run_failed",
@@ -83,7 +84,8 @@ def _point(item: PlannedPoint, session_id: str, counts: tuple[int, int]) -> dict
         "task_dataset": point.task.dataset,
         "task_config": canonical_json(point.task.config),
         "task_seed": point.task.seed,
-        "verifier": point.task.verifier,
+        "verifier": name_of(point.task.verifier),
+        "verifier_options": options_json(point.task.verifier),
         "n_problems": point.task.n_problems,
         "model_variant": point.model_variant,
         "model_path": point.model.path,
@@ -164,9 +166,10 @@ def problems_frame(samples: pl.DataFrame, problems: Mapping[str, Problem]) -> pl
         stated = (
             {}
             if problem is None
-            else {
-                name: getattr(problem, name)
-                for name in ("question", "reference", "verifier", "cluster_id")
+            else {name: getattr(problem, name) for name in ("question", "reference", "cluster_id")}
+            | {
+                "verifier": name_of(problem.verifier),
+                "verifier_options": options_json(problem.verifier),
             }
         )
         metadata = None if problem is None else canonical_json(dict(problem.metadata))

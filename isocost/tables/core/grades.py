@@ -9,12 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from isocost.progress import Progress
 from isocost.tables.core.verdicts import Verdicts
 from isocost.tasks import Grade, Problem
+from isocost.verifier_settings import name_of
+
+if TYPE_CHECKING:
+    from isocost.tables.core.judged import Judges
 
 _KEY = ("problem_id", "output_text", "finish_reason")
 _UNKNOWN = Grade("error", None, None, None, "unknown_problem")
@@ -30,7 +35,11 @@ _GRADE = {
 
 
 def grade_samples(
-    samples: pl.DataFrame, problems: Mapping[str, Problem], *, kept: Path | None = None
+    samples: pl.DataFrame,
+    problems: Mapping[str, Problem],
+    *,
+    kept: Path | None = None,
+    judges: Judges | None = None,
 ) -> pl.DataFrame:
     """Add parse status, answer, verdict, score, reason, class and cluster to samples.
 
@@ -41,14 +50,15 @@ def grade_samples(
         problems: by problem_id; a sample of a missing problem gets parse_status "error" and the
             reason "unknown_problem".
         kept: cache folder for slow verdicts; no cache if None.
+        judges: judge answers that a model is to judge; if None, they have no verdict.
 
     Returns:
         The samples in their order. Classes are per problem over all samples given, whatever their
         point.
     """
-    different = samples.select(_KEY).unique(maintain_order=True)
-    judges = ", ".join(sorted({problem.verifier for problem in problems.values()}))
-    with Progress(f"grading texts with {judges}", different.height) as progress:
+    different = _different(samples)
+    graders = ", ".join(sorted({name_of(problem.verifier) for problem in problems.values()}))
+    with Progress(f"grading texts with {graders}", different.height) as progress:
         verdicts = Verdicts(kept, progress)
         grades = [
             verdicts.grade(problems[problem_id], text, finish)
@@ -56,6 +66,8 @@ def grade_samples(
             else _UNKNOWN
             for problem_id, text, finish in different.select(_KEY).iter_rows()
         ]
+        if judges is not None:
+            grades = judges.grades(different, grades, problems)
         answers: dict[str, dict[str, int | None]] = {}
         for problem_id, found in zip(different["problem_id"], grades, strict=True):
             if found.parse_status == "parsed" and found.answer is not None:
@@ -79,9 +91,17 @@ def grade_samples(
         for problem_id, g in zip(different["problem_id"], grades, strict=True)
     ]
     graded = pl.concat(
-        [different, pl.DataFrame(rows, schema=_GRADE, orient="row")], how="horizontal"
+        [different.select(_KEY), pl.DataFrame(rows, schema=_GRADE, orient="row")], how="horizontal"
     )
     return samples.join(graded, on=list(_KEY), how="left", nulls_equal=True, maintain_order="left")
+
+
+def _different(samples: pl.DataFrame) -> pl.DataFrame:
+    """Each different text once, with its number of samples and its labels in the source."""
+    labels = pl.col("label_correct") if "label_correct" in samples.columns else pl.lit(None)
+    return samples.group_by(_KEY, maintain_order=True).agg(
+        pl.len().alias("n_samples"), labels.cast(pl.Boolean).unique().alias("label_correct")
+    )
 
 
 def _class(

@@ -20,14 +20,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex, text_hash
 from isocost.importers import registered
-from isocost.importers.finish import CUT_OFF, WITHHELD, finish_meaning
+from isocost.importers.finish import CUT_OFF, finish_meaning
 from isocost.importers.row import INVALIDATED, NO_ANSWER, REPLACED, SCORE_NOISE
 from isocost.schema.frames import conform
 from isocost.schema.registry import table
@@ -46,6 +46,10 @@ from isocost.tables.core.imports_costs import NOT_OF_SOURCE, with_own_costs
 from isocost.tables.core.physics import REASONS, judged_by_physics, mean_gap
 from isocost.tables.energy.imported_windows import energy_of_imports, imported_windows
 from isocost.tasks import Problem, make_problem, verifier_names
+from isocost.verifier_settings import name_of
+
+if TYPE_CHECKING:
+    from isocost.tables.core.judged import Judges
 
 SAMPLE_KINDS = ("sample", "request", "counts")
 _POINT = (
@@ -81,6 +85,7 @@ def build_imported_core(
     unanswered: str = "wrong",
     failed: str = "undefined",
     kept: Path | None = None,
+    judges: Judges | None = None,
 ) -> dict[str, pl.DataFrame]:
     """Build the core tables of one or more imports.
 
@@ -95,6 +100,7 @@ def build_imported_core(
         unanswered: the meaning of a sample without an answer, see ``denominators``.
         failed: the meaning of a sample that failed in the source, without a verdict.
         kept: cache folder for slow verdicts, see ``verdicts``.
+        judges: judge answers that a model is to judge, see ``judged``.
 
     Returns:
         core_samples, core_counts, core_calls (empty: imports have no calls), core_points,
@@ -106,7 +112,7 @@ def build_imported_core(
     Raises:
         IsocostError: an unknown verifier, or rows that do not conform to raw_imports.
     """
-    if verifier is not None and verifier not in verifier_names():
+    if verifier is not None and name_of(verifier) not in verifier_names():
         raise IsocostError(
             f"no verifier is called {verifier!r}",
             remedy=f"Use one of {', '.join(verifier_names())}",
@@ -117,7 +123,7 @@ def build_imported_core(
     problems = _problems(rows, verifier)
     marked = _marked(rows)
     judged = (
-        _by_verifier(marked, problems, unanswered, kept)
+        _by_verifier(marked, problems, unanswered, kept, judges)
         if verifier is not None
         else _by_label(marked, unanswered)
     )
@@ -314,7 +320,11 @@ def _marked(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _by_verifier(
-    rows: pl.DataFrame, problems: Mapping[str, Problem], unanswered: str, kept: Path | None
+    rows: pl.DataFrame,
+    problems: Mapping[str, Problem],
+    unanswered: str,
+    kept: Path | None,
+    judges: Judges | None,
 ) -> pl.DataFrame:
     text, reason = pl.coalesce("output_text", "answer"), pl.col("grade_reason")
     is_asked = (pl.col("record_kind") == "sample") & ~pl.col("has_failed")
@@ -326,15 +336,14 @@ def _by_verifier(
         text.alias("own_text"),
         pl.when(is_silent).then(pl.lit("")).otherwise(text).alias("output_text"),
         pl.col("finish_reason").alias("own_finish"),
-        # A text withheld by a filter is as unfinished as a truncated one.
         pl.when("has_failed")
         .then(pl.lit("error"))
-        .otherwise(pl.col("finish_reason").replace(WITHHELD, CUT_OFF))
+        .otherwise("finish_reason")
         .alias("finish_reason"),
         pl.col("cluster_id").alias("own_cluster"),
         is_silent.alias("is_silent"),
     ).drop("answer", "cluster_id")
-    graded = grade_samples(ready, problems, kept=kept)
+    graded = grade_samples(ready, problems, kept=kept, judges=judges)
     is_mute = (
         is_asked
         & (reason != "unknown_problem").fill_null(True)
@@ -360,8 +369,6 @@ def _by_verifier(
         .then(pl.lit("no_reference_in_source"))
         .when(is_mute)
         .then(why)
-        .when((pl.col("own_finish") == WITHHELD) & (reason == CUT_OFF))
-        .then(pl.lit(WITHHELD))
         .otherwise(reason)
         .alias("grade_reason"),
         pl.col("own_text").alias("output_text"),

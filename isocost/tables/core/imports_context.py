@@ -15,6 +15,7 @@ import polars as pl
 from isocost.hashing import canonical_json
 from isocost.schema.frames import empty
 from isocost.tables.energy.imported_windows import NO_WINDOW
+from isocost.verifier_settings import name_of, options_json
 
 _SAMPLING = {
     "temperature": ("temperature",),
@@ -69,7 +70,7 @@ def points_frame(samples: pl.DataFrame, verifier: str | None) -> pl.DataFrame:
                 **_sampling(sampling),
                 "method": "sample",
                 "method_parameters": "{}",
-                "verifier": verifier,
+                **_stated(verifier),
                 "condition": condition,
                 "task_config": canonical_json(known) if known else None,
             }
@@ -111,8 +112,14 @@ def problems_frame(samples: pl.DataFrame, verifier: str | None) -> pl.DataFrame:
     for row in grouped.iter_rows(named=True):
         question, own = row.pop("problem_text"), row.pop("problem_source_id")
         metadata = None if own is None else canonical_json({"problem_source_id": own})
-        rows.append({**row, "question": question, "verifier": verifier, "metadata": metadata})
+        own_row = {"question": question, "metadata": metadata, **_stated(verifier)}
+        rows.append({**row, **own_row})
     return _frame(rows, "core_problems")
+
+
+def _stated(verifier: str | None) -> dict[str, str | None]:
+    name = None if verifier is None else name_of(verifier)
+    return {"verifier": name, "verifier_options": options_json(verifier)}
 
 
 def sessions_frame(

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -48,6 +48,9 @@ from isocost.tables.core.physics import calls_judged_by_physics
 from isocost.tables.core.sharing import questions_of
 from isocost.tables.core.traces import VERIFY, verifications, with_records
 from isocost.tasks import Problem, load_problems
+
+if TYPE_CHECKING:
+    from isocost.tables.core.judged import Judges
 
 TIME_SLACK_S = 1e-3
 """Two stamps of one request may be this far out of order.
@@ -119,6 +122,7 @@ def build_core(
     failed: str = "undefined",
     unanswered: str = "wrong",
     kept: Path | None = None,
+    judges: Judges | None = None,
 ) -> dict[str, pl.DataFrame]:
     """Build core_samples, core_answers, core_calls, core_points, core_problems and core_sessions.
 
@@ -137,6 +141,7 @@ def build_core(
         failed: what a sample is that failed, see ``denominators``.
         unanswered: what an empty completion is, see ``denominators``.
         kept: folder in which verdicts that took long are kept, see ``verdicts``.
+        judges: judge answers that a model is to judge, see ``judged``.
 
     Returns:
         The six frames by table name, each conforming to its table. Only samples of the same task
@@ -168,7 +173,7 @@ def build_core(
         for point_id, item in planned.items()
     }
     made = _samples(calls, chosen, planned, _machines(runs), questions_of(mine))
-    graded = grade_samples(made, known, kept=kept)
+    graded = grade_samples(made, known, kept=kept, judges=judges)
     judged = denominators(_judge(graded, planned, known), failed=failed, unanswered=unanswered)
     samples = judged.filter(pl.col("answer_index").is_null())
     frames = {

@@ -71,6 +71,7 @@ def build_cards(book: CardBook | None = None) -> dict[str, pl.DataFrame]:
             "usd_per_device_hour": card.usd_per_device_hour,
             "device_card": card.device,
             "priced_model": card.model,
+            "provider": card.provider,
         }
         for card in cards.prices.values()
     ]

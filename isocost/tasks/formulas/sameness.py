@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Context, Decimal
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
@@ -239,6 +240,22 @@ def _values(tree: Tree, whole: bool = False) -> tuple[tuple[Decimal, Decimal] | 
         else (_CONTEXT.create_decimal(value[0]), _CONTEXT.create_decimal(value[1]))
         for value in found
     )
+
+
+def real_value(tree: Tree) -> Fraction | None:
+    """The value of a tree without variables, to 30 digits; None if it has some or is not real.
+
+    Raises:
+        ValueFailed: it could not be computed.
+    """
+    if tree[0] == "num":
+        return tree[1] if isinstance(tree[1], Fraction) else None
+    if _is_odd(tree) or trees.contains(tree, "sym"):
+        return None
+    found = _values(tree)
+    if len(found) != 1 or found[0] is None or found[0][1] != 0:
+        return None
+    return Fraction(found[0][0])
 
 
 def _near(first: tuple[Decimal, Decimal] | None, second: tuple[Decimal, Decimal] | None) -> bool:

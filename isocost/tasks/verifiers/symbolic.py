@@ -8,14 +8,16 @@ stricter).
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from functools import lru_cache
 
 from isocost.hashing import text_hash
-from isocost.tasks import extract, judging, prose
+from isocost.tasks import closeness, extract, judging, prose
+from isocost.tasks.closeness import SymbolicSettings
 from isocost.tasks.formulas import sameness
 from isocost.tasks.formulas.reader import MAX_FORMULA, read
 from isocost.tasks.formulas.text import THIN, surface, wording
-from isocost.tasks.formulas.trees import contains
+from isocost.tasks.formulas.trees import Tree, contains
 from isocost.tasks.model import Problem, Verdict
 from isocost.tasks.number_words import value_of_words
 from isocost.tasks.numbers import spell, value_of
@@ -71,10 +73,20 @@ class Symbolic:
 
     name = "symbolic"
     merges = True
+    settings = SymbolicSettings
+
+    def __init__(self, options: SymbolicSettings | None = None) -> None:
+        """Compare exactly, unless the options say otherwise."""
+        self.options = options or SymbolicSettings()
+        # Nearness is not transitive: answers within the tolerance of each other stay different.
+        exact = {"relative_tolerance": 0.0, "absolute_tolerance": 0.0, "in_interval": False}
+        self._classes = self.options.model_copy(update=exact)
 
     def check_reference(self, reference: str) -> str | None:
         """A reference is a formula or words; its value must be computable."""
         formula = self.canonical(self._strip(reference))
+        if self.options.in_interval and closeness.interval_of(formula) is None:
+            return f"{reference[:60]!r} is not an interval such as [1, 2)"
         if not formula:
             return "it is empty"
         if len(formula) > MAX_FORMULA:
@@ -151,6 +163,8 @@ class Symbolic:
         verdict.
         """
         gold = self.canonical(self._strip(problem.reference))
+        if self.options != SymbolicSettings():
+            return self._by_options(problem, gold, answer)
         if gold == answer != "":
             return Verdict(True, 1.0)
         if self.check_reference(problem.reference) is not None:
@@ -174,12 +188,40 @@ class Symbolic:
             )
         return Verdict(False, 0.0, None if read(gold) is None else "not_comparable")
 
+    def _by_options(self, problem: Problem, gold: str, answer: str) -> Verdict:
+        if self.check_reference(problem.reference) is not None:
+            return Verdict(None, None, "bad_reference")
+        if len(answer) > MAX_FORMULA:
+            return Verdict(False, 0.0, "too_long")
+        found, reference = read(answer), read(gold)
+        try:
+            if self.options.in_interval:
+                value, interval = _real(found), closeness.interval_of(gold)
+                correct = bool(
+                    interval and value is not None and closeness.is_within(value, interval)
+                )
+            elif found is None or reference is None:
+                correct = _same(gold, answer)
+            else:
+                correct = closeness.same_formulas(self.options, found, reference)
+        except sameness.ValueFailed as failed:
+            return self._failed(gold, failed)
+        return Verdict(correct, float(correct))
+
     def equivalent(self, first: str, second: str) -> bool:
         """Equality as in ``formulas.sameness``; answers that cannot be compared differ."""
         if max(len(first), len(second)) > MAX_FORMULA:
             return False
+        one, two = sorted((first, second))
         try:
-            return _same(*sorted((first, second)))
+            if self._classes == SymbolicSettings():
+                return _same(one, two)
+            trees = read(one), read(two)
+            return (
+                _same(one, two)
+                if trees[0] is None or trees[1] is None
+                else closeness.same_formulas(self._classes, trees[0], trees[1])
+            )
         except sameness.ValueFailed:
             return False
 
@@ -265,6 +307,12 @@ class Symbolic:
         return prose.DOLLARS.sub(
             lambda match: f" {next(group for group in match.groups() if group)} ", text
         )
+
+
+def _real(tree: Tree | None) -> Fraction | None:
+    while tree is not None and tree[0] == "named":
+        tree = tree[2]
+    return None if tree is None else sameness.real_value(tree)
 
 
 def _is_one_name(listed: str) -> bool:

@@ -6,6 +6,7 @@ test's own.
 
 from __future__ import annotations
 
+import asyncio
 import email.utils
 import threading
 import time
@@ -37,10 +38,15 @@ def breaker(patience_s: float = 60.0) -> tuple[Breaker, Clock]:
     return Breaker(patience_s, clock=clock, jitter=lambda: 0.0), clock
 
 
+def admit(made: Breaker):
+    """A request's turn, in an event loop of its own."""
+    return asyncio.run(made.admit())
+
+
 def let_through(made: Breaker) -> list:
     """Whether a request is let through at once; a thread, since it may have to wait."""
     found = []
-    thread = threading.Thread(target=lambda: found.append(made.admit()), daemon=True)
+    thread = threading.Thread(target=lambda: found.append(admit(made)), daemon=True)
     thread.start()
     thread.join(0.05)
     return found
@@ -48,37 +54,36 @@ def let_through(made: Breaker) -> list:
 
 def test_while_the_server_answers_all_pass_and_when_it_is_away_one_probe_does():
     made, clock = breaker()
-    first, second = made.admit(), made.admit()
+    first, second = admit(made), admit(made)
     with first:
         first.away("connection refused")
     with second:
         second.away("connection refused")
     assert not let_through(made)
     clock.now += 1.0
-    with made._changed:
-        made._changed.notify_all()
+    made._announce()
     time.sleep(0.05)  # the one that waits becomes the probe
     assert not let_through(made)
 
 
 def test_an_answered_probe_lets_all_through_and_a_failed_one_waits_longer():
     made, clock = breaker()
-    with made.admit() as turn:
+    with admit(made) as turn:
         turn.away("gone")
     pauses = []
     for _ in range(8):
         pauses.append(made._next_probe - clock.now)
         clock.now = made._next_probe
-        with made.admit() as probe:
+        with admit(made) as probe:
             assert probe.is_probe
             probe.away("gone")
     assert pauses == sorted(pauses) and pauses[0] < pauses[3] and pauses[-1] <= LONGEST_WAIT_S
     clock.now = made._next_probe
-    with made.admit() as probe:
+    with admit(made) as probe:
         probe.answered()
-        assert made.is_open() and made.admit().is_probe  # it may still break off: one more, not all
+        assert made.is_open() and admit(made).is_probe  # it may still break off: one more, not all
         probe.answered(is_whole=True)
-    assert [made.admit().is_probe for _ in range(3)] == [False] * 3
+    assert [admit(made).is_probe for _ in range(3)] == [False] * 3
     reported = made.drain_notes()
     assert (
         len(reported) == 2
@@ -90,33 +95,33 @@ def test_an_answered_probe_lets_all_through_and_a_failed_one_waits_longer():
 
 def test_a_probe_that_learns_nothing_makes_room_for_another():
     made, clock = breaker()
-    with made.admit() as turn:
+    with admit(made) as turn:
         turn.away("gone")
     clock.now += 10
-    with pytest.raises(RuntimeError), made.admit():
+    with pytest.raises(RuntimeError), admit(made):
         raise RuntimeError
-    assert made.admit().is_probe
+    assert admit(made).is_probe
 
 
 def test_patience_runs_from_the_first_failure_and_all_are_given_up():
     made, clock = breaker(patience_s=60)
-    with made.admit() as turn:
+    with admit(made) as turn:
         turn.away("connection refused")
     clock.now += 59
     assert made.given_up() is None
     clock.now += 2
     assert "has not answered for 61 s (connection refused)" in made.given_up()
     with pytest.raises(GivenUp):
-        made.admit()
+        admit(made)
 
 
 def test_patience_runs_while_every_request_is_too_many_and_starts_over_at_an_answer():
     made, clock = breaker(patience_s=60)
     for _ in range(5):
-        with made.admit() as turn:
+        with admit(made) as turn:
             turn.busy("HTTP 429")
         clock.now += 10
-    with made.admit() as turn:
+    with admit(made) as turn:
         turn.answered()
     clock.now += 1000
     assert made.given_up() is None
@@ -124,9 +129,9 @@ def test_patience_runs_while_every_request_is_too_many_and_starts_over_at_an_ans
 
 def test_an_answer_that_still_comes_is_waited_for_before_giving_up():
     made, clock = breaker(patience_s=60)
-    streaming = made.admit()
+    streaming = admit(made)
     streaming.answered()
-    with made.admit() as turn:
+    with admit(made) as turn:
         turn.away("gone")
     clock.now += 100
     assert made.given_up() is None
@@ -164,5 +169,5 @@ def test_whatever_retry_after_says_it_is_a_bounded_wait_or_none(header):
 def test_a_pause_is_no_longer_than_the_patience():
     made = Breaker(0.05)
     begun = time.monotonic()
-    made.pause(300.0)
+    asyncio.run(made.pause(300.0))
     assert 0.04 < time.monotonic() - begun < 30

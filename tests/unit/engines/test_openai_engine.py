@@ -235,7 +235,9 @@ def test_a_server_that_is_not_there_or_serves_another_model_is_reported_before_a
         ("length", "length"),
         ("eos_token", "stop"),
         ("tool_calls", "stop"),
-        ("content_filter", "abort"),
+        ("content_filter", "content_filter"),
+        ("refusal", "refusal"),
+        ("network_error", "abort"),
         (None, "error"),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hub_repos import TOKEN, lines, parquet
+from hub_repos import TOKEN, card, lines, parquet
 from ready_rows import PROMPTS, SAMPLES
 
 from isocost import cli
@@ -19,6 +19,7 @@ from isocost.tasks import (
     load_problems,
     resolved_config,
 )
+from isocost.tasks.ready import bbh
 from isocost.tasks.ready.evalplus_tests import without_numpy
 from isocost.tasks.ready_made import READY
 
@@ -149,6 +150,41 @@ def test_the_stand_in_compares_as_numpy_does():
                 if isinstance(out, list) and isinstance(exp, list) and len(out) != len(exp):
                     wanted = False
                 assert space["np"].allclose(out, exp, rtol=1e-07, atol=atol) is wanted, (out, exp)
+
+
+def test_bbh_asks_each_subset_with_its_own_examples(served):
+    repo = served.repos["dataset", "SaylorTwift/bbh"]
+    config = {name: {"test": f"{name}/test-*"} for name in bbh.examples()}
+    files = {
+        f"{name}/test-00000.parquet": parquet([{"input": f"of {name}", "target": "] )"}])
+        for name in config
+    }
+    repo.push({"README.md": card(*config.items()), **files})
+    problems = load_problems(task("bbh", n_problems=27))
+    assert [problem.metadata["subset"] for problem in problems] == sorted(config)
+    for problem, shown in zip(problems, bbh.examples().values(), strict=True):
+        assert shown.count("\n\nQ: ") == shown.count("A: Let's think step by step.") == 3
+        assert shown.count("So the answer is ") >= 3 and "canary" not in shown
+        asked = f"{shown}\n\nQ: {problem.question}\nA: Let's think step by step."
+        assert problem.fields["prompt"] == asked
+        assert grade(problem, 'So, we need "]", ")". So the answer is ] ).', "stop").correct
+        assert not grade(problem, "So the answer is ) ].", "stop").correct
+
+
+def test_ifeval_asks_what_rules_can_check_and_refuses_what_it_does_not_know(served):
+    with pytest.raises(TaskMistake, match="holds 1 different problems"):
+        load_problems(task("ifeval", n_problems=2))
+    repo = served.repos["dataset", "google/IFEval"]
+    row = {"key": 1, "prompt": "p", "instruction_id_list": ["keywords:existence"]}
+    for given, says in (
+        ([{}], "needs texts keywords"),
+        ([{"keywords": ["("]}], "is not a pattern"),
+        ([], "do not belong together"),
+    ):
+        repo.push({"ifeval_input_data.jsonl": lines([{**row, "kwargs": given}])})
+        with pytest.raises(TaskMistake, match=says) as found:
+            load_problems(task("ifeval"))
+        assert found.value.where == "google/IFEval ifeval_input_data.jsonl row 1"
 
 
 def test_gpqa_draws_the_order_of_its_choices_and_records_it(served):

@@ -281,10 +281,10 @@ def test_words_for_the_end_of_generation() -> None:
             "content_filter",
             "content-filter",
             "SAFETY",
-            "refusal",
             "guardrail_intervened",
             "RECITATION",
         ],
+        "refusal": ["refusal"],
         "error": ["error", "MALFORMED_FUNCTION_CALL"],
         "abort": ["abort", "USER_CANCEL"],
     }

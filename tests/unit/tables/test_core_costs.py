@@ -185,6 +185,52 @@ def test_a_price_card_that_names_the_model_prices_tokens():
 
 
 @pytest.mark.parametrize(
+    ("address", "card"),
+    [
+        ("https://api.dear.example/v1", "dear"),
+        ("https://eu.api.dear.example:8443/v1", "dear"),
+        ("https://API.cheap.example/v1", "cheap"),
+        ("https://notapi.cheap.example/v1", "any"),
+        (None, "any"),
+    ],
+)
+def test_one_model_has_a_price_at_each_service(address, card):
+    session = planned(name="gpt-4o-mini")
+    book = load_book()
+    listed = book.prices.pop("gpt-4o-mini")
+    services = {"any": None, "cheap": "api.cheap.example", "dear": "api.dear.example"}
+    for number, (name, provider) in enumerate(services.items()):
+        book.prices[name] = listed.model_copy(
+            update={
+                "name": name,
+                "provider": provider,
+                "usd_per_million_input_tokens": 1.0 + number,
+                "usd_per_million_cached_input_tokens": 0.5,
+                "usd_per_million_output_tokens": 10.0,
+            }
+        )
+    engine = {"engine": "openai", "device": "remote"} | ({"base_url": address} if address else {})
+    samples = built(session, book=book, engine=engine)["core_samples"]
+    assert samples["price_card"].unique().to_list() == [card]
+    fresh = samples["prompt_tokens"] - samples["cached_tokens"]
+    paid = 1.0 + list(services).index(card)
+    expected = paid * fresh + 0.5 * samples["cached_tokens"] + 10.0 * samples["output_tokens"]
+    np.testing.assert_allclose(samples["cost_usd"], expected / 1e6)
+    del book.prices["any"]
+    left = built(session, book=book, engine=engine)["core_samples"]
+    assert (left["cost_usd"].null_count() == 8) == (card == "any")
+
+
+@pytest.mark.parametrize("provider", ["https://api.example", "api.example/v1", "", " "])
+def test_a_provider_is_the_host_name_of_one_that_sells_tokens(provider):
+    card = load_book().price("gpt-4o-mini").model_dump()
+    with pytest.raises(ValueError, match="host name"):
+        PriceCard(**{**card, "provider": provider})
+    with pytest.raises(ValueError, match="no model"):
+        PriceCard(**{**card, "model": None, "provider": "api.example"})
+
+
+@pytest.mark.parametrize(
     ("card", "stated", "unknown"),
     [
         ("null", {}, {"flops": "names no model card", "kinetics_eflops": "names no model card", "kv_traffic_bytes": "names no model card",
