@@ -15,6 +15,7 @@ import sys
 ALL = (
     "overhead",
     "meter",
+    "http",
     "bank",
     "imports",
     "replay",

@@ -26,12 +26,13 @@ class _Handler(BaseHTTPRequestHandler):
             said = self.server.says(body)
         if isinstance(said, int):
             return self.send_error(said, f"with the key {self.headers.get('Authorization')}")
+        text = None if isinstance(said, bytes) else said
         answer = {
             "model": "served",
-            "choices": [{"message": {"content": said}, "finish_reason": "stop"}],
+            "choices": [{"message": {"content": text}, "finish_reason": "stop"}],
             "usage": {"prompt_tokens": 100, "completion_tokens": 10},
         }
-        data = json.dumps(answer).encode()
+        data = said if isinstance(said, bytes) else json.dumps(answer).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
@@ -41,11 +42,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def judging(says: Callable[[dict[str, Any]], str | int]) -> Iterator[ThreadingHTTPServer]:
+def judging(says: Callable[[dict[str, Any]], str | int | bytes]) -> Iterator[ThreadingHTTPServer]:
     """A running judge.
 
     Args:
-        says: the reply to the body of a request; a number is an HTTP status. One call at a time.
+        says: the reply to the body of a request; a number is an HTTP status, bytes are the
+            whole response. One call at a time.
 
     Yields:
         The server: ``url`` is its interface, ``asked`` has the bodies, ``keys`` the headers with

@@ -24,10 +24,11 @@ from isocost.capabilities import Capabilities, Exempt, Role
 from isocost.credentials import refuse_credentials
 from isocost.engines.breaker import Breaker
 from isocost.engines.openai_faults import error_message
-from isocost.engines.openai_limits import CONNECT_S, Patience
+from isocost.engines.openai_limits import CONNECT_S, RequestLimits
 from isocost.engines.openai_server import Server
 from isocost.engines.openai_stream import finish_reason
 from isocost.engines.protocol import (
+    TEMPLATE,
     Address,
     Completion,
     EngineAway,
@@ -85,7 +86,6 @@ _EXEMPT = {
     "options.clients": _ORDER,
     "options.isolate_points": _ORDER,
 }
-_TEMPLATE = "chat_template_kwargs"
 _LONGEST_WAIT_S = 0.2
 _LONGEST_LIMIT_S = 10**7
 _LIMITS = ("connect_s", "first_token_s", "timeout_s", "deadline_s", "patience_s")
@@ -106,7 +106,7 @@ class OpenAiEngine:
         reports_configuration=False,
         reports_version=False,
         serves_http=True,
-        model_settings=frozenset({_TEMPLATE}),
+        model_settings=frozenset({TEMPLATE}),
         exempt=_EXEMPT,
     )
 
@@ -146,7 +146,7 @@ class OpenAiEngine:
             )
         self._settings = settings
         self._chat = options.get("api", "chat") == "chat"
-        self._patience = Patience(
+        self._limits = RequestLimits(
             connect_s=float(options.get("connect_s", CONNECT_S)),
             first_token_s=options.get("first_token_s"),
             timeout_s=timeout_s,
@@ -169,15 +169,15 @@ class OpenAiEngine:
         extra, arguments = dict(options.get("extra_body", {})), self._settings.chat_template_kwargs
         if not arguments:
             return extra
-        if _TEMPLATE in extra or not self._chat:
+        if TEMPLATE in extra or not self._chat:
             raise IsocostError(
                 "is stated twice: also in engine.options.extra_body"
-                if _TEMPLATE in extra
+                if TEMPLATE in extra
                 else "has no effect: the API completions has no chat template",
-                where=f"model.{_TEMPLATE}",
-                remedy="Remove one of them." if _TEMPLATE in extra else "Remove it, or use chat.",
+                where=f"model.{TEMPLATE}",
+                remedy="Remove one of them." if TEMPLATE in extra else "Remove it, or use chat.",
             )
-        return {**extra, _TEMPLATE: dict(arguments)}
+        return {**extra, TEMPLATE: dict(arguments)}
 
     def check(self) -> None:
         """See `Engine`: the key is set, and the server answers and serves the model."""
@@ -207,7 +207,7 @@ class OpenAiEngine:
         calls = Calls(
             self._server,
             self._settings,
-            self._patience,
+            self._limits,
             self._breaker,
             chat=self._chat,
             extra=self._extra,
@@ -239,7 +239,7 @@ class OpenAiEngine:
             model=self._settings.model_path,
             key=self._server.key(),
             key_variable=self._server.key_variable,
-            timeout_s=self._patience.timeout_s,
+            timeout_s=self._limits.timeout_s,
             patience_s=self._breaker.patience_s,
             context=self._context(),
         )

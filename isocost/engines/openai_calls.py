@@ -17,12 +17,13 @@ from isocost.credentials import without
 from isocost.engines.breaker import Breaker, GivenUp, Turn
 from isocost.engines.openai_faults import Away, Broken, ExchangeFailed, Refused, Shut
 from isocost.engines.openai_http import Client
-from isocost.engines.openai_limits import Limits, Patience
+from isocost.engines.openai_limits import Limits, RequestLimits
 from isocost.engines.openai_server import Server
 from isocost.engines.openai_stream import Answer, Unusable, events
 from isocost.engines.openai_tries import Tries
-from isocost.engines.protocol import Completion, EngineSettings, Request
+from isocost.engines.protocol import TEMPLATE, Completion, EngineSettings, Request
 from isocost.errors import IsocostError
+from isocost.messages import is_plain
 
 _MOST_ANSWER_BYTES = 4 * 2**20
 _TOKEN_BYTES, _TOP_BYTES = 2048, 512
@@ -36,7 +37,7 @@ class Calls:
         self,
         server: Server,
         settings: EngineSettings,
-        patience: Patience,
+        limits: RequestLimits,
         breaker: Breaker,
         *,
         chat: bool,
@@ -48,13 +49,13 @@ class Calls:
         Args:
             server: address and key.
             settings: model and log-probabilities.
-            patience: limits of a request.
+            limits: of each request.
             breaker: shared by all requests.
             chat: whether it is the chat API.
             extra: added to every request.
             context: tokens of the model's context; None if unknown.
         """
-        self._server, self._settings, self._patience = server, settings, patience
+        self._server, self._settings, self._limits = server, settings, limits
         self._breaker, self._chat, self._extra = breaker, chat, dict(extra)
         self._context = context
 
@@ -69,7 +70,7 @@ class Calls:
             arrival: when it was made, wall clock.
             queued: when it was accepted, monotonic seconds.
         """
-        tries = Tries(self._patience.retries, self._breaker)
+        tries = Tries(self._limits.retries, self._breaker)
         try:
             return await self._ask(client, request, arrival, queued, tries)
         except GivenUp:
@@ -136,7 +137,7 @@ class Calls:
             Unusable: the answer is invalid.
             ValueError: it is not JSON.
         """
-        answer, most, limit = Answer(), _most_output(body) or 0, self._patience
+        answer, most, limit = Answer(), _most_output(body) or 0, self._limits
         size = _MOST_ANSWER_BYTES + most * (_TOKEN_BYTES + _TOP_BYTES * self._settings.logprobs_k)
         limits = Limits(
             limit.timeout_s,
@@ -145,13 +146,14 @@ class Calls:
             connect_s=limit.connect_s,
             first_token_s=limit.first_token_s,
         )
-        path = "/chat/completions" if self._chat else "/completions"
+        chat = "messages" in body
+        path = "/chat/completions" if chat else "/completions"
         async with client.exchange(
             self._server.url + path, body, key=self._server.key(), limits=limits
         ) as response:
             turn.answered()
             async for event in events(response.pieces()):
-                answer.take(event, chat=self._chat)
+                answer.take(event, chat=chat)
                 limits.piece(is_token=answer.first_s is not None)
             if answer.finish_reason is None:
                 raise Broken("the stream ended without a finish reason")
@@ -208,7 +210,8 @@ class Calls:
         body |= {"min_p": request.min_p} if request.min_p else {}
         body |= {"seed": request.seed} if request.seed is not None else {}
         body |= {"stop": list(request.stop)} if request.stop else {}
-        if self._chat:
+        extra = dict(self._extra)
+        if self._chat and not is_plain(request.messages):
             body |= {
                 "messages": [dict(m) for m in request.messages],
                 "logprobs": True,
@@ -216,7 +219,8 @@ class Calls:
             }
         else:
             body |= {"prompt": "\n\n".join(m["content"] for m in request.messages), "logprobs": k}
-        return body | dict(self._extra)
+            extra.pop(TEMPLATE, None)  # a plain text has no template
+        return body | extra
 
 
 def _most_output(body: dict[str, Any]) -> int | None:

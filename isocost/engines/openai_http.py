@@ -3,7 +3,7 @@
 Lives here: `Client` (aiohttp, no redirects, proxies of the environment) and `fetched` (one exchange
 outside an event loop). Not here: their limits (``openai_limits``), how they fail
 (``openai_faults``), retries (``breaker``, ``openai_calls``) and the content of the answer
-(``openai_stream``). Why aiohttp: docs/decisions/0019-http-client.md.
+(``openai_stream``). Why aiohttp: docs/decisions/0020-http-client.md.
 
 A timeout of a library bounds only one read; a server that sends a byte now and then would hold a
 request forever. So one timer covers the whole exchange, headers included, and is moved only when a
@@ -43,16 +43,12 @@ and not used again."""
 class Response:
     """A response that is being read, within the limits of its exchange."""
 
-    def __init__(self, found: aiohttp.ClientResponse, limits: Limits, timer: asyncio.Timeout):
-        self._found, self._limits, self._timer = found, limits, timer
+    def __init__(self, found: aiohttp.ClientResponse, limits: Limits):
+        self._found, self._limits = found, limits
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """Its bytes as they come."""
-        while True:
-            _set(self._timer, self._limits)
-            piece = await self._found.content.readany()
-            if not piece:
-                return
+        while piece := await self._found.content.readany():
             self._limits.count(len(piece))
             yield piece
 
@@ -102,17 +98,16 @@ class Client:
         """
         has_begun = False
         try:
-            async with asyncio.timeout(max(limits.left(), 0.0)) as timer:
-                async with self._sent(url, body, key, limits) as found:
-                    if found.status >= 300:
-                        shown = await _shown(found, min(_SHOWN_S, limits.left() / 2))
-                        raise status_fault(found.status, found.reason, found.headers, shown, key)
-                    if (coding := found.headers.get("Content-Encoding", "identity")) != "identity":
-                        raise Broken(f"the answer is compressed ({coding[:40]}), and must not be")
-                    has_begun = True
-                    yield Response(found, limits, timer)
-                    timer.reschedule(None)
-                    await _rest(found)
+            async with _within(limits) as watch, self._sent(url, body, key, limits) as found:
+                if found.status >= 300:
+                    shown = await _shown(found, min(_SHOWN_S, limits.left() / 2))
+                    raise status_fault(found.status, found.reason, found.headers, shown, key)
+                if (coding := found.headers.get("Content-Encoding", "identity")) != "identity":
+                    raise Broken(f"the answer is compressed ({coding[:40]}), and must not be")
+                has_begun = True
+                yield Response(found, limits)
+                watch.stop()
+                await _rest(found)
         except aiohttp.ConnectionTimeoutError:
             raise Away(f"no connection within {limits.connect_s:g} s (connect_s)") from None
         except TimeoutError:
@@ -167,8 +162,40 @@ def fetched(
         return portal.call(fetch)
 
 
-def _set(timer: asyncio.Timeout, limits: Limits) -> None:
-    timer.reschedule(asyncio.get_running_loop().time() + limits.left())
+class _Watch:
+    """Ends a timeout when a limit is exceeded.
+
+    It looks when one could be exceeded at the earliest, not at every part of an answer, of which
+    there are many thousands per second.
+    """
+
+    def __init__(self, limits: Limits, timeout: asyncio.Timeout) -> None:
+        self._limits, self._timeout = limits, timeout
+        self._loop = asyncio.get_running_loop()
+        self._look()
+
+    def _look(self) -> None:
+        left = self._limits.left()
+        if left <= 0:
+            self._timeout.reschedule(self._loop.time())
+            return
+        # After the first token a shorter limit may hold.
+        self._next = self._loop.call_later(min(left, self._limits.timeout_s), self._look)
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._next.cancel()
+
+
+@asynccontextmanager
+async def _within(limits: Limits) -> AsyncIterator[_Watch]:
+    """Raise TimeoutError when a limit is exceeded."""
+    async with asyncio.timeout(None) as timeout:
+        watch = _Watch(limits, timeout)
+        try:
+            yield watch
+        finally:
+            watch.stop()
 
 
 def _proxy(url: str) -> str | None:

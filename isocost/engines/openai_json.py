@@ -16,18 +16,6 @@ _LARGEST = 10**9
 _MOST_ENTRIES = 200
 
 
-def strict_json(text: str | bytes) -> Any:
-    """Parse JSON without duplicate keys.
-
-    Raises:
-        ValueError: it is invalid, has a duplicate key, or is nested too deeply.
-    """
-    try:
-        return json.loads(text, object_pairs_hook=_once)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-
-
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
@@ -36,6 +24,23 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             f"the key {next(n for n in names if names.count(n) > 1)[:40]!r} is duplicated"
         )
     return found
+
+
+_STRICT = json.JSONDecoder(object_pairs_hook=_once)
+
+
+def strict_json(text: str | bytes) -> Any:
+    """Parse JSON without duplicate keys.
+
+    Raises:
+        ValueError: it is invalid, has a duplicate key, or is nested too deeply.
+    """
+    try:
+        if isinstance(text, bytes):
+            text = text.decode(json.detect_encoding(text), "surrogatepass")
+        return _STRICT.decode(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def plain(value: Any, redact: Callable[[str], str], depth: int = 6) -> Any:

@@ -1,7 +1,7 @@
 """How long and how often a server is waited for.
 
-Lives here: `Patience` (as set in a sweep) and `Limits` (of one exchange under way). Not here: what
-is done when a limit is exceeded (``openai_http``), and an unreachable server (``breaker``).
+Lives here: `RequestLimits` (as set in a sweep) and `Limits` (of one exchange under way). Not here:
+what is done when a limit is exceeded (``openai_http``), and an unreachable server (``breaker``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ CONNECT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RequestLimits:
     """How long and how often a request is waited for; the options of these names.
 
     Attributes:

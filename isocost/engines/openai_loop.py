@@ -30,7 +30,9 @@ class Loop:
         self._calls, self._done = calls, done
         self._places = asyncio.Semaphore(most)
         self._open = ExitStack()
-        self._portal = self._open.enter_context(start_blocking_portal(name="openai"))
+        self._portal = self._open.enter_context(
+            start_blocking_portal(name="openai", backend_options={"use_uvloop": True})
+        )
         self._open.callback(self._portal.call, self._portal.stop, True)  # breaks off its tasks
         self._client = self._open.enter_context(self._portal.wrap_async_context_manager(Client()))
 

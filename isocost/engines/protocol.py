@@ -15,6 +15,9 @@ from isocost.engines.logprobs import TokenLogprobs
 from isocost.errors import IsocostError
 from isocost.registry import did_you_mean
 
+TEMPLATE = "chat_template_kwargs"
+"""Key under which servers take arguments of the chat template, as a model in a sweep does."""
+
 Messages = Sequence[Mapping[str, str]]
 
 
@@ -71,7 +74,7 @@ class Request:
 
     Attributes:
         request_id: unique in the run; the call_id.
-        messages: chat messages.
+        messages: chat messages, or one text to be continued (``isocost.messages``).
         temperature: 0 is greedy.
         top_p: nucleus mass.
         top_k: 0 keeps all tokens.

@@ -51,6 +51,7 @@ from isocost.engines.vllm_settings import (
     stated_arguments,
 )
 from isocost.errors import IsocostError
+from isocost.messages import is_plain
 
 _OPTIONS = {
     **SHARED_OPTIONS,
@@ -167,6 +168,7 @@ class VllmEngine:
         self._steps: list[dict[str, Any]] = []
         self._prompts: OrderedDict[str, list[int]] = OrderedDict()
         self._choices: dict[str, tuple[int, ...]] = {}
+        self._texts: set[str] = set()
         self._params: dict[tuple[Any, ...], Any] = {}
         self._vocabulary: int | None = None
         self._reasoning: Reasoning | None = None
@@ -269,7 +271,9 @@ class VllmEngine:
         """See `Engine`."""
         if request.choices:
             self._choices[request.request_id] = self._choice_ids(request)
-        if request.is_turn and self._reasoning is not None:
+        if is_plain(request.messages):
+            self._texts.add(request.request_id)
+        elif request.is_turn and self._reasoning is not None:
             self._whole_turns.add(request.request_id)
         self._engine.add_request(
             request.request_id,
@@ -435,6 +439,7 @@ class VllmEngine:
         return self._tokenizer
 
     def _sampling(self, request: Request) -> Any:
+        is_text = is_plain(request.messages)
         key = (
             request.temperature,
             request.top_p,
@@ -445,6 +450,7 @@ class VllmEngine:
             request.stop,
             request.choices,
             request.is_turn,
+            is_text,
         )
         if key not in self._params:
             from vllm import SamplingParams
@@ -466,12 +472,11 @@ class VllmEngine:
                 stop=list(request.stop) or None,
                 # The text is decoded once at the end: vLLM would also decode the K candidates of
                 # every token. Only texts that end generation need it meanwhile.
-                detokenize=bool(request.stop),
-                skip_special_tokens=not (
-                    request.is_turn
-                    and self._reasoning is not None
-                    and self._reasoning.keeps_special_tokens
-                ),
+                detokenize=bool(request.stop) or is_text,
+                # What continues a plain text may contain a token that is special in chats, and a
+                # reasoning parser may look for one.
+                skip_special_tokens=not (is_text or self._keeps_special_tokens(request)),
+                spaces_between_special_tokens=not is_text,
                 output_kind=RequestOutputKind.FINAL_ONLY,
             )
             if request.seed is not None:
@@ -479,19 +484,26 @@ class VllmEngine:
             self._params[key] = made
         return self._params[key]
 
+    def _keeps_special_tokens(self, request: Request) -> bool:
+        """Whether the reasoning parser has to see special tokens in the answer."""
+        return (
+            request.is_turn and self._reasoning is not None and self._reasoning.keeps_special_tokens
+        )
+
     def _completion(self, output: Any) -> Completion:
         choice, metrics = output.outputs[0], output.metrics
         tokens = list(choice.token_ids)
-        ended = isinstance(choice.stop_reason, str)
+        is_decoded = isinstance(choice.stop_reason, str) or output.request_id in self._texts
+        self._texts.discard(output.request_id)
         choices = self._choices.pop(output.request_id, None)
         k = self._settings.logprobs_k if choices is None else CHOICE_LOGPROBS
         reasoning, thought = None, None
         if self._reasoning is not None and output.request_id in self._whole_turns:
             self._whole_turns.discard(output.request_id)
             reasoning, text, thought = self._reasoning.separated(
-                tokens, choice.text if ended else None
+                tokens, choice.text if is_decoded else None
             )
-        elif ended:
+        elif is_decoded:
             text = choice.text
         else:
             text = self._tokenizer.decode(tokens, skip_special_tokens=True)
@@ -580,7 +592,8 @@ def encode_chat(
 ) -> list[int]:
     """Token ids of chat messages by the model's own template.
 
-    For a base model without a template, the texts separated by a blank line.
+    For a base model without a template, the texts separated by a blank line. For a plain text, the
+    text with the special tokens that the tokenizer begins with, which are not doubled.
 
     Args:
         tokenizer: the model's.
@@ -588,6 +601,10 @@ def encode_chat(
         is_answered: whether the last message is the model's, so that no answer is begun.
         template: arguments of the chat template.
     """
+    if is_plain(messages):
+        text, first = messages[0]["content"], getattr(tokenizer, "bos_token", None)
+        has_first = bool(first) and text.startswith(first)
+        return list(tokenizer(text, add_special_tokens=not has_first)["input_ids"])
     if getattr(tokenizer, "chat_template", None):
         made = tokenizer.apply_chat_template(
             [dict(m) for m in messages],

@@ -34,6 +34,7 @@ from isocost.tasks import (
     missing_field,
     names_field,
     resolved_config,
+    unsuited,
 )
 
 
@@ -136,6 +137,7 @@ def check_tasks(spec: SweepSpec) -> None:
         for method, problem in product(methods, problems):
             check_context(method, problem)
         _check_templates(spec, task, problems[0])
+        _check_length(spec, task)
 
 
 def check_verifiers_access(spec: SweepSpec) -> None:
@@ -156,6 +158,9 @@ def _check_templates(spec: SweepSpec, task: TaskSpec, problem: Problem) -> None:
         if prompt.tasks is not None and task.name not in prompt.tasks:
             continue
         where = spec.source.where("prompts", index, "template")
+        fault = unsuited(prompt, problem)
+        if fault is not None:
+            raise IsocostError(fault.what, where=where, remedy=fault.remedy)
         missing = missing_field(prompt.template, fields)
         if missing is not None:
             raise IsocostError(
@@ -195,6 +200,25 @@ def _check_templates(spec: SweepSpec, task: TaskSpec, problem: Problem) -> None:
                 f"does not name {{context}}, which task {task.name} maps",
                 where=where,
                 remedy="Add {context}, or leave it out of the task's columns.",
+            )
+
+
+def _check_length(spec: SweepSpec, task: TaskSpec) -> None:
+    """Check that a task that states how long its answers may be is measured with that budget."""
+    own = task.config.get("max_gen_toks")
+    if own is None:
+        return
+    for index, prompt in enumerate(spec.prompts):
+        if prompt.tasks is not None and task.name not in prompt.tasks:
+            continue
+        budgets = spec.grid.max_tokens if prompt.max_tokens is None else prompt.max_tokens
+        if own not in budgets:
+            key = ("grid",) if prompt.max_tokens is None else ("prompts", index)
+            raise IsocostError(
+                f"task {task.name} generates up to {own} tokens (its max_gen_toks), which is none"
+                " of these budgets",
+                where=spec.source.where(*key, "max_tokens"),
+                remedy=f"Add {own}, or state another number in the task's config.max_gen_toks.",
             )
 
 

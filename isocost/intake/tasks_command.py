@@ -1,11 +1,14 @@
-"""The command ``isocost tasks [NAME]``: ready-made tasks, and what they ask.
+"""The command ``isocost tasks [NAME]``: ready-made tasks, tasks of lm-eval, and what they ask.
 
-Lives here: its arguments and printing. Not here: the tasks (``isocost.tasks.ready``).
+Lives here: its arguments and printing. Not here: the tasks (``isocost.tasks.ready``,
+``isocost.tasks.harness``).
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,11 +19,18 @@ _SNIPPET = """tasks:
   - {{name: {name}, source: ready, dataset: {name}, n_problems: 20, verifier: {verifier}}}
 prompts:
   - {{name: conventional, template: "{{prompt}}"}}"""
+_HARNESS = "lm_eval"
+_HARNESS_SNIPPET = """tasks:
+  - {{name: {name}, source: lm_eval, dataset: {name}, n_problems: 20, verifier: lm_eval}}
+prompts:
+  - {{name: lm_eval, template: "{{prompt}}", chat: false}}"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``isocost tasks``; they end in ``run_command``."""
-    parser.add_argument("name", nargs="?", help="one task, in detail")
+    parser.add_argument(
+        "name", nargs="?", help="one task, in detail; lm_eval:NAME for a task of lm-eval"
+    )
     parser.add_argument(
         "--show",
         type=int,
@@ -46,11 +56,44 @@ def run_command(arguments: argparse.Namespace) -> int:
         for ready in READY.all().values():
             print(f"{ready.name:<16}{ready.dataset:<28}{ready.verifier:<16}{ready.title}")
         return 0
-    ready = READY.get(arguments.name, where="isocost tasks")
-    print("\n".join(_lines(ready)))
-    for number, problem in enumerate(_problems(ready, arguments), start=1):
+    source, _, name = arguments.name.rpartition(":")
+    if source == _HARNESS:
+        print("\n".join(_harness_lines(name)))
+        verifier = _HARNESS
+    else:
+        source, name = "ready", arguments.name
+        ready = READY.get(name, where="isocost tasks")
+        print("\n".join(_lines(ready)))
+        verifier = ready.verifier
+    for number, problem in enumerate(_problems(source, name, verifier, arguments), start=1):
         print("\n".join(_shown(number, problem)))
     return 0
+
+
+def _harness_lines(name: str) -> list[str]:
+    """What the YAML file of a task of lm-eval states; fetches nothing."""
+    from isocost.tasks.harness import finding
+    from isocost.tasks.harness.asking import most_tokens
+
+    with _where(f"isocost tasks {_HARNESS}:{name}"):
+        _, stated = finding.entry(name, None)
+        version = finding.version()
+    filters = [one.get("name") for one in stated.get("filter_list") or ()]
+    metrics = [one.get("metric") for one in stated.get("metric_list") or ()]
+    subset = stated.get("dataset_name")
+    generated = stated.get("generation_kwargs") or {}
+    ends = generated.get("until") or stated.get("fewshot_delimiter", "\n\n")
+    return [
+        f"{name}: a task of lm-eval {version}",
+        f"  data set   {stated.get('dataset_path')}" + (f" ({subset})" if subset else ""),
+        f"  shots      {stated.get('num_fewshot') or 0}",
+        f"  filters    {', '.join(map(str, filters)) or 'none'}",
+        f"  metrics    {', '.join(map(str, metrics)) or 'its own'}",
+        f"  ends at    {ends!r}",
+        f"  max_tokens {most_tokens(generated)}",
+        "",
+        _HARNESS_SNIPPET.format(name=name),
+    ]
 
 
 def _lines(ready: ReadyTask) -> list[str]:
@@ -66,28 +109,39 @@ def _lines(ready: ReadyTask) -> list[str]:
     ]
 
 
-def _problems(ready: ReadyTask, arguments: argparse.Namespace) -> tuple[Problem, ...]:
+def _problems(
+    source: str, name: str, verifier: str, arguments: argparse.Namespace
+) -> tuple[Problem, ...]:
     if not arguments.show:
         return ()
-    from isocost.errors import IsocostError
     from isocost.sweep import TaskSpec
-    from isocost.tasks import TaskMistake, load_problems
+    from isocost.tasks import load_problems
 
     config = {} if arguments.revision is None else {"revision": arguments.revision}
-    try:
+    with _where(f"isocost tasks {arguments.name}"):
         return load_problems(
             TaskSpec(
-                name=ready.name,
-                source="ready",
-                dataset=ready.name,
+                name=name,
+                source=source,
+                dataset=name,
                 config=config,
                 n_problems=arguments.show,
                 seed=0,
-                verifier=ready.verifier,
+                verifier=verifier,
             )
         )
+
+
+@contextmanager
+def _where(command: str) -> Iterator[None]:
+    """Mistakes of a task name the command."""
+    from isocost.errors import IsocostError
+    from isocost.tasks import TaskMistake
+
+    try:
+        yield
     except TaskMistake as mistake:
-        where = mistake.where or f"isocost tasks {ready.name}"
+        where = mistake.where or command
         raise IsocostError(mistake.what, where=where, remedy=mistake.remedy) from None
 
 

@@ -149,7 +149,8 @@ def _judgement(
     num_retries: int,
     text: str,
 ) -> Judgement:
-    usage = found.get("usage") if isinstance(found.get("usage"), dict) else {}
+    stated = found.get("usage")
+    usage: dict[str, Any] = stated if isinstance(stated, dict) else {}
     details = usage.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else None
     finish, served = found["choices"][0].get("finish_reason"), found.get("model")
@@ -174,5 +175,6 @@ def _judgement(
 
 
 def _count(value: object) -> int | None:
-    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
-    return value if is_count else None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
+        return None
+    return value

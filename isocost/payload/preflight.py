@@ -12,6 +12,7 @@ from isocost.errors import IsocostError
 from isocost.methods import Method, check_engine
 from isocost.payload.work import Work
 from isocost.sweep import Session
+from isocost.sweep.models import SAMPLE
 from isocost.tasks import Problem
 from isocost.telemetry import open_source
 
@@ -64,11 +65,20 @@ def check_methods(work: Work) -> None:
 
 
 def check_context(method: Method, problem: Problem) -> None:
-    """Reject a problem without a context for a method that needs one.
+    """Reject a problem that a method of several calls cannot ask as the method or the task needs.
+
+    One without a context for a method that needs one, or one whose task says where generation ends.
 
     Raises:
         IsocostError: names the problem's task, file and row, and the field.
     """
+    if problem.stop and method.name != SAMPLE:
+        raise IsocostError(
+            f"method {method.name} decides itself where its calls end, and task {problem.task} says"
+            " where generation ends",
+            where=f"task {problem.task}, {_origin(problem)}",
+            remedy=f"Measure this task with method {SAMPLE}, in a sweep of its own.",
+        )
     if method.needs_context and problem.context is None:
         raise IsocostError(
             f"method {method.name} needs the context of every problem, and one has none",

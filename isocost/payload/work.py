@@ -178,7 +178,7 @@ def request_of(sample: Sample, *, per_request_seed: bool) -> Request:
         problem_id=sample.asked.problem.problem_id,
         prompt_hash=sample.asked.prompt_hash,
         sample_index=sample.sample_index,
-        stop=sample.point.prompt.stop,
+        stop=tuple(dict.fromkeys((*sample.asked.problem.stop, *sample.point.prompt.stop))),
     )
 
 

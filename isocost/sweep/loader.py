@@ -21,7 +21,7 @@ from isocost.errors import IsocostError
 from isocost.methods import check_engine, method_of
 from isocost.registry import did_you_mean
 from isocost.sweep.expand import expand, model_variants
-from isocost.sweep.models import MOST_NAME
+from isocost.sweep.models import MOST_NAME, SAMPLE
 from isocost.sweep.partners import check_partners
 from isocost.sweep.source import Key, Source, dotted, parse_yaml, read_yaml
 from isocost.sweep.spec import SweepSpec, VariantEntry, WeightsEntry
@@ -97,15 +97,19 @@ def _check_credentials(value: dict[str, Any], source: Source) -> None:
     for part in ("engine", "models", "partners"):
         for key, error in refuse_credentials(value.get(part), remedy=remedy):
             raise IsocostError(error.what, where=source.where(part, *key), remedy=error.remedy)
-    tasks = value.get("tasks")
-    for index, task in enumerate(tasks if isinstance(tasks, list) else ()):
-        verifier = task.get("verifier") if isinstance(task, dict) else None
-        remedy = (
-            "Remove it. Put the key in an environment variable, and name that in api_key_variable."
-        )
+    remedy = "Remove it. Put the key in an environment variable, and name that in api_key_variable."
+    for index, verifier in enumerate(_verifiers(value.get("tasks"))):
         for key, error in refuse_credentials(verifier, remedy=remedy):
             where = source.where("tasks", index, "verifier", *key)
             raise IsocostError(error.what, where=where, remedy=error.remedy)
+
+
+def _verifiers(tasks: Any) -> list[Any]:
+    """What the tasks of an unchecked file say of their verifiers."""
+    return [
+        task.get("verifier") if isinstance(task, dict) else None
+        for task in (tasks if isinstance(tasks, list) else [tasks])
+    ]
 
 
 def first_mistake(
@@ -349,6 +353,16 @@ def _check_methods(spec: SweepSpec) -> None:
         where = spec.source.where("grid", "method", index)
         method = method_of(entry.name, entry.parameters, where=where)
         check_engine(method, spec.engine.engine, where)
+        if entry.name == SAMPLE:
+            continue
+        for number, prompt in enumerate(spec.prompts):
+            if not prompt.chat:
+                raise IsocostError(
+                    f"method {entry.name} makes chats, and prompt {prompt.name} is none",
+                    where=spec.source.where("prompts", number, "chat"),
+                    remedy=f"Remove chat: false, or measure it with method {SAMPLE} in a sweep of"
+                    " its own.",
+                )
 
 
 def _check_power_source(spec: SweepSpec) -> None:

@@ -18,6 +18,7 @@ from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_serializer,
     model_validator,
@@ -168,14 +169,17 @@ class PromptSpec(Frozen):
 
     `template` contains the marker {question} exactly where the problem's text goes, or another
     marker that includes it: {stem} without the choices, {prompt} of a ready-made task.
-    It may name further fields of its tasks; every other brace is literal. `stop` are texts that end
-    the answer and are not part of it; not written if there are none.
+    It may name further fields of its tasks; every other brace is literal. Without `chat` it is
+    sent as it is, without the model's chat template, and the model continues it. `stop` are texts
+    that end the answer and are not part of it; not written if there are none.
     """
 
     name: Name
     system: str | None
     template: Annotated[str, Field(min_length=1)]
     stop: StopTexts = Field(exclude_if=lambda value: not value)
+    chat: bool = Field(default=True, strict=True, exclude_if=lambda value: value)
+    """Not written for a chat, so that its ids and files are as before."""
 
     @model_validator(mode="before")
     @classmethod
@@ -187,6 +191,13 @@ class PromptSpec(Frozen):
     def _asks_the_question(cls, value: str) -> str:
         if not any(marker in value for marker in _QUESTIONS):
             raise ValueError("a template must contain {question} (or {stem}, or {prompt})")
+        return value
+
+    @field_validator("chat")
+    @classmethod
+    def _has_a_system_text_in_a_chat(cls, value: bool, info: ValidationInfo) -> bool:
+        if not value and info.data.get("system") is not None:
+            raise ValueError("a prompt with chat: false has no system text; put it in the template")
         return value
 
 

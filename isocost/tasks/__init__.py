@@ -15,7 +15,13 @@ from isocost.tasks.grading import (
 )
 from isocost.tasks.load import check_task, load_problems, resolved_config
 from isocost.tasks.model import Grade, Problem, TaskMistake, make_problem
-from isocost.tasks.prompts import missing_field, names_field, prompt_hash, render_messages
+from isocost.tasks.prompts import (
+    missing_field,
+    names_field,
+    prompt_hash,
+    render_messages,
+    unsuited,
+)
 from isocost.tasks.registry import (
     check_access,
     check_import,
@@ -47,6 +53,7 @@ __all__ = [
     "resolved_config",
     "same_answer",
     "source_names",
+    "unsuited",
     "verifier_names",
     "verifier_of",
 ]

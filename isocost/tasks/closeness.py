@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
-from typing import Annotated, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -221,7 +221,8 @@ def _has_unit(tree: Tree) -> bool:
     return tree[0] == "unit" or (tree[0] == "named" and _has_unit(tree[2]))
 
 
-def _without_percent(tree: Tree) -> Tree:
+def _without_percent(tree: Any) -> Any:
+    """A tree with every percentage as a fraction."""
     if not isinstance(tree, tuple):
         return tree
     if tree and tree[0] == "percent":

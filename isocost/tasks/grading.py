@@ -45,6 +45,10 @@ def grade(problem: Problem, text: str | None, finish_reason: str | None) -> Grad
     if finish_reason == REFUSED:
         return Grade("no_answer", None, False, 0.0, REFUSED)
     truncated = finish_reason in _CUT
+    own = getattr(verifier_of(problem.verifier), "grade_whole", None)
+    if own is not None:
+        whole: Grade = own(problem, text or "")
+        return whole
     if text is None or not text.strip():
         return Grade("no_answer", None, False, 0.0, finish_reason if truncated else "empty")
     verifier = verifier_of(problem.verifier)
@@ -70,7 +74,13 @@ def answer_of(problem: Problem, text: str | None, finish_reason: str | None = No
         text: what the model wrote.
         finish_reason: see `grade`.
     """
-    if text is None or not text.strip() or finish_reason in (*_UNFINISHED, REFUSED):
+    if finish_reason in (*_UNFINISHED, REFUSED):
+        return None
+    own = getattr(verifier_of(problem.verifier), "answer_whole", None)
+    if own is not None:
+        whole: str | None = own(problem, text or "")
+        return whole
+    if text is None or not text.strip():
         return None
     spoken, has_ended = said(text, thoughts_of(problem.metadata.get("thoughts")))
     if not has_ended and not spoken.strip():

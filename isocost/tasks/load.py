@@ -55,7 +55,9 @@ def check_task(task: TaskLike) -> None:
     the verifier rejects.
     """
     check_options(task.verifier)
-    source_of(task.source).check(_of_source(task)[0])
+    own, common = _of_source(task)
+    _check_thoughts(task, common.get("thoughts"))
+    source_of(task.source).check(own)
 
 
 def resolved_config(task: TaskLike) -> dict[str, Any]:
@@ -115,6 +117,12 @@ def _shots(
     settings = shot_settings(common)
     if settings is None or not settings.place:
         return ()
+    if any(problem.messages for problem in problems):
+        raise TaskMistake(
+            "the task makes whole chats, to which no examples can be added",
+            remedy="Use the task's own setting for examples.",
+            key=("config", "shots"),
+        )
     if settings.is_inline:
         shots = inline_shots(settings)
         refuse_asked(shots, problems)
@@ -136,6 +144,16 @@ def _shots(
     return shots
 
 
+def _check_thoughts(task: TaskLike, thoughts: Any) -> None:
+    """Refuse marks of reasoning for a verifier that reads all of a text; see `Verifier`."""
+    if hasattr(verifier_of(task.verifier), "grade_whole") and thoughts is not None:
+        raise TaskMistake(
+            f"verifier {task.verifier} grades the whole text, its reasoning included",
+            remedy="Remove thoughts, or choose another verifier.",
+            key=("config", "thoughts"),
+        )
+
+
 def _stated(task: TaskLike) -> dict[str, Any]:
     return {name: getattr(task, name) for name in _FIELDS}
 
@@ -155,7 +173,9 @@ def load_problems(task: TaskLike) -> tuple[Problem, ...]:
 @lru_cache(maxsize=64)
 def _load(text: str) -> tuple[Problem, ...]:
     task, common = _of_source(_Task(**json.loads(text)))
-    verifier, thoughts = verifier_of(task.verifier), common.get("thoughts")
+    thoughts = common.get("thoughts")
+    _check_thoughts(task, thoughts)
+    verifier = verifier_of(task.verifier)
     problems = source_of(task.source).load(task)
     if shots := _shots(task, common, problems):
         problems = tuple(replace(problem, shots=shots) for problem in problems)

@@ -36,6 +36,7 @@ class PromptLike(Protocol):
     name: str
     system: str | None
     template: str
+    chat: bool
 
 
 class TaskMistake(IsocostError):
@@ -81,6 +82,8 @@ class Problem:
         cluster_id: problems that share a passage or template share it; None if each is independent.
         metadata: where the problem came from; JSON values only.
         fields: what else a prompt's template may name, by name; see `DERIVED_FIELDS`.
+        stop: texts that end generation, if the task says so.
+        messages: the whole prompt as a chat, for a task that makes chats; empty for the others.
         shots: worked examples that are shown before it; part of its task, not of its id.
     """
 
@@ -92,6 +95,8 @@ class Problem:
     cluster_id: str | None
     metadata: Mapping[str, Any] = field(hash=False)
     fields: Mapping[str, str] = field(default_factory=dict, hash=False)
+    stop: tuple[str, ...] = ()
+    messages: tuple[Mapping[str, str], ...] = field(default=(), hash=False)
     shots: tuple[Shot, ...] = ()
 
     @property
@@ -124,6 +129,8 @@ def make_problem(
     cluster_id: str | None = None,
     metadata: Mapping[str, Any] | None = None,
     fields: Mapping[str, str] | None = None,
+    stop: tuple[str, ...] = (),
+    messages: tuple[Mapping[str, str], ...] = (),
 ) -> Problem:
     """Build a problem and its id."""
     content: dict[str, Any] = {
@@ -143,6 +150,8 @@ def make_problem(
         cluster_id,
         dict(metadata or {}),
         fields,
+        stop,
+        messages,
     )
 
 
@@ -211,7 +220,9 @@ class Verifier(Protocol):
     the answer depends on the problem; `merges` (true where different canonical answers can be
     equivalent), with `bucket(answer)` (answers in different buckets are never equivalent; None if
     that is not known in advance), so that thousands of answers are classified quickly;
-    `is_whole_text` (true if a reply is not cut at an invented next question).
+    `is_whole_text` (true if a reply is not cut at an invented next question);
+    `grade_whole(problem, text)` and `answer_whole(problem, text)`, used instead of all other steps
+    by a verifier that has rules of its own for all of a text, its reasoning and its end included.
 
     One with options has `settings`, a pydantic model of them, and is created with an instance of
     it; without an argument it has the defaults. `check_problem(problem)` raises TaskMistake if the

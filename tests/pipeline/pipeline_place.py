@@ -17,6 +17,8 @@ import pytest
 
 from isocost.store import Store
 
+POINTS, PROBLEMS, SAMPLES, MAX_TOKENS = 2, 5, 16, 48
+"""Long enough to be killed in the middle of generation."""
 SWEEP = """
 sweep: tiny
 description: a random Llama, for tests
@@ -93,9 +95,18 @@ class Place:
         return text
 
 
-def make_place(repo: Path, folder: Path, model: Path, *, samples: int, max_tokens: int) -> Place:
+@dataclass(frozen=True)
+class Killed:
+    """What a killed run left: the calls that were sealed, and what its bank had lost."""
+
+    place: Place
+    calls: pl.DataFrame
+    losses: tuple[object, ...]
+
+
+def make_place(repo: Path, folder: Path, model: Path) -> Place:
     sweep = folder / "tiny.yaml"
-    sweep.write_text(SWEEP.format(model=model, samples=samples, max_tokens=max_tokens))
+    sweep.write_text(SWEEP.format(model=model, samples=SAMPLES, max_tokens=MAX_TOKENS))
     return Place(repo, folder, sweep)
 
 
@@ -130,3 +141,11 @@ def _measured(store: Store) -> bool:
         not pl.read_parquet(part, columns=["is_warmup"], hive_partitioning=False)["is_warmup"].all()
         for part in parts
     )
+
+
+def wait_until_gone(group: int) -> None:
+    """Waits until no process of a group is left."""
+    for _ in range(200):
+        if subprocess.run(["pgrep", "-g", str(group)], capture_output=True).returncode:
+            return
+        time.sleep(0.05)

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import time
-from pathlib import Path
-
 import dagster as dg
 import duckdb
 import polars as pl
 import pytest
-from pipeline_place import Place, make_place, sample_counts, wait_for_samples
+from pipeline_place import MAX_TOKENS, POINTS, PROBLEMS, SAMPLES, Killed, Place, sample_counts
 from vllm_bank import check_bank
 
 from isocost.bank.reader import read_raw
-from isocost.bank.verify import verify_bank
 from isocost.schema.frames import faults
 from isocost.schema.registry import all_tables
 
@@ -27,13 +20,13 @@ def test_every_sample_is_banked_once_and_graded(built: tuple[Place, str]) -> Non
     place, _ = built
     (session_id,) = place.store.session_ids()
     counts = sample_counts(place.store, session_id)
-    assert counts.height == 2 * 5 * 4
+    assert counts.height == POINTS * PROBLEMS * SAMPLES
     assert counts["len"].unique().to_list() == [1]
     samples = place.store.read("core_samples")
-    assert samples.height == 40
+    assert samples.height == counts.height
     assert samples["is_valid"].all()
     assert samples["correct"].null_count() == 0
-    assert (samples["output_tokens"] <= 16).all()
+    assert (samples["output_tokens"] <= MAX_TOKENS).all()
 
 
 def test_every_table_holds_its_definition(built: tuple[Place, str]) -> None:
@@ -123,38 +116,12 @@ def test_dagster_knows_runs_partitions_and_checks(
 
 
 def test_killed_in_the_middle_of_generation_it_resumes_exactly(
-    repo: Path, tmp_path: Path, tiny_model: Path
+    killed: Killed, built: tuple[Place, str]
 ) -> None:
-    place = make_place(repo, tmp_path, tiny_model, samples=16, max_tokens=48)
-    process = place.start()
-    wait_for_samples(place.store, process)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    _wait_until_gone(process.pid)
-    (session_id,) = place.store.session_ids()
-    kept = {
-        tuple(row)
-        for row in sample_counts(place.store, session_id)
-        .select("point_id", "problem_id", "sample_index")
-        .iter_rows()
-    }
-    assert 0 < len(kept) < 2 * 5 * 16
-    assert not [fault for fault in verify_bank(place.store.lake).faults if fault.is_loss]
-    before = read_raw(place.store.lake, "raw_generations")
-    place.run()
-    counts = sample_counts(place.store, session_id)
-    assert counts.height == 2 * 5 * 16
-    assert counts["len"].unique().to_list() == [1]
-    assert kept <= {
-        tuple(row) for row in counts.select("point_id", "problem_id", "sample_index").iter_rows()
-    }
-    rows = read_raw(place.store.lake, "raw_generations")
-    assert before.join(rows, on=["call_id", "attempt"], how="semi").height == before.height
-    check_bank(place.store.lake, samples=2 * 5 * 16, max_tokens=48, warmup=1)
-
-
-def _wait_until_gone(group: int) -> None:
-    for _ in range(200):
-        if subprocess.run(["pgrep", "-g", str(group)], capture_output=True).returncode:
-            return
-        time.sleep(0.05)
+    samples = POINTS * PROBLEMS * SAMPLES
+    assert 0 < killed.calls.filter(~pl.col("is_warmup")).height < samples
+    assert killed.losses == ()
+    rows = read_raw(built[0].store.lake, "raw_generations")
+    sealed = killed.calls.join(rows, on=["call_id", "attempt"], how="semi")
+    assert sealed.height == killed.calls.height
+    check_bank(built[0].store.lake, samples=samples, max_tokens=MAX_TOKENS, warmup=1)

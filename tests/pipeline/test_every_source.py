@@ -51,6 +51,7 @@ def measured(
     sweep = yaml.safe_load(vllm_sweep.read_text())
     sweep["sweep"] = f"by-{engine.replace('_', '-')}"
     sweep["engine"]["engine"] = engine
+    sweep["samples_per_problem"] = 4
     if options is not None:
         sweep["engine"] = {"engine": engine, "max_num_seqs": 4, "options": options}
         sweep["models"] = [{"name": "tiny-llama", "path": "adder"}]

@@ -34,11 +34,12 @@ GROUND = {
     "stopping",
     "store",
     "units",
+    "verifier_settings",
 }
 FLOORS = (
     {"methods", "hub"},
     {"sweep", "tasks", "telemetry", "bank", "strategies", "frontier", "curves", "items", "gates"},
-    {"engines"},
+    {"engines", "judges"},
     {"meter"},
     {"importers", "payload"},
     {"tables", "intake"},

@@ -68,6 +68,11 @@ MUTATIONS = {
     "out_scaling_points__outcome_is_known": "UPDATE out_scaling_points SET outcome_id = 'lost' WHERE point_kind = 'measured' "
     "AND outcome_id = (SELECT min(outcome_id) FROM out_scaling_points)",
     "out_scaling_fits__one_family_is_chosen": f"UPDATE out_scaling_fits SET is_chosen = false {CURVE}",
+    "out_judge_agreement__counts_add_up": "INSERT INTO out_judge_agreement (task, judge, n_answers, n_verdicts, n_gold, n_gold_correct, "
+    "n_true_positive, n_false_positive, n_false_negative, n_true_negative, n_problems, n_both_orders, confidence) "
+    "VALUES ('t', 'j', 3, 3, 3, 1, 1, 1, 0, 0, 3, 0, 0.95)",
+    "out_judge_abilities__duels_add_up": "INSERT INTO out_judge_abilities (task, judge, n_won, n_lost, ability, n_problems, "
+    "confidence) VALUES ('t', 'j', 2, 1, 0.5, 3, 0.95)",
     "out_method_crossovers__unknown_has_its_reason": "INSERT INTO out_method_crossovers (task, point_id, strategy, "
     "majority_point_id, cost_axis, cost_unit, n_budgets, n_majority_budgets, n_problems, n_problems_left_out, n_units, draws, "
     "seed, confidence) VALUES ('t', 'p', 's', 'p', 'a', 'u', 1, 1, 1, 0, 1, 0, 0, 0.95)",

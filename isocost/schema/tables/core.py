@@ -526,6 +526,12 @@ POINTS = Table(
             "json",
             "Texts that end the answer, a JSON list; NULL without any.",
         ),
+        Column(
+            "is_chat",
+            "bool",
+            "Whether the model's chat template is applied to the prompt; false if the model "
+            "continues its plain text, NULL if an imported source does not say.",
+        ),
         Column("temperature", "float64", "Sampling temperature; 0 is greedy."),
         Column("top_p", "float64", "Nucleus sampling share.", unit="ratio"),
         Column("top_k", "int32", "Tokens kept; 0 keeps all.", unit="tokens"),

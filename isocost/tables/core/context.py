@@ -98,6 +98,7 @@ def _point(item: PlannedPoint, session_id: str, counts: tuple[int, int]) -> dict
         "prompt_system": point.prompt.system,
         "prompt_template": point.prompt.template,
         "prompt_stop": canonical_json(list(point.prompt.stop)) if point.prompt.stop else None,
+        "is_chat": point.prompt.chat,
         **point.sampling.model_dump(),
         "max_tokens": point.budget.max_tokens,
         "seed": point.seed,

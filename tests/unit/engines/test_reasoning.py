@@ -130,7 +130,7 @@ def completed(*, is_turn: bool) -> object:
     engine._sampling = lambda request: None
     engine.add(
         SimpleNamespace(
-            request_id="r", messages=[{"content": "q"}], choices=(), prefix=(), continuation="",
+            request_id="r", messages=[{"role": "user", "content": "q"}], choices=(), prefix=(), continuation="",
             is_turn=is_turn,
         )
     )  # fmt: skip

@@ -310,6 +310,9 @@ def test_conventional_examples_stay_unless_fewer_or_others_are_asked_for(served)
         assert problem.shots == ()
     (subject,) = load_problems(task("mmlu_pro", config={"n_shots": 2}))
     assert subject.fields["prompt"].count("Question:\n") == 3
+    (hard,) = load_problems(task("bbh", config={"n_shots": 1}))
+    assert hard.fields["prompt"].count("\n\nQ: ") == 2
+    assert load_problems(task("bbh"))[0].fields["prompt"].count("\n\nQ: ") == 4
     own = {"shots": {"examples": [{"question": "1 + 1?", "answer": "2"}]}}
     (problem,) = load_problems(task("gsm8k", config=own))
     assert problem.fields["prompt"] == f"Q: {problem.question}\nA:"

@@ -145,6 +145,30 @@ def test_a_stream_may_be_answered_in_one_piece():
     assert (found.text, found.output_tokens) == ("4", 3)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_reasoning_and_refusals_are_kept_apart_from_answers(stream):
+    """Of two choices one thinks, and the other declines."""
+    thinks = {"content": "42", "reasoning_content": f"6 x 7, says {KEY}"}
+    declines = {"content": None, "refusal": "I can't say."}
+    usage = USAGE | {"completion_tokens_details": {"reasoning_tokens": 2}}
+    field = "delta" if stream else "message"
+    choices = [
+        {"index": i, field: said, "finish_reason": "stop"}
+        for i, said in enumerate((thinks, declines))
+    ]
+    whole = json.dumps({"choices": choices, "usage": usage}).encode()
+    pieces = [b"data: " + whole + b"\n\n", b"data: [DONE]\n\n"] if stream else [whole]
+    one, two = read(passed(pieces, n=2, stream=stream), key=KEY)
+    assert (one.text, one.finish_reason, two.text, two.finish_reason) == (
+        "42",
+        "stop",
+        "I can't say.",
+        "refusal",
+    )
+    assert "6 x 7" in one.reasoning_text and KEY not in one.reasoning_text
+    assert two.reasoning_text is None and (one.reasoning_tokens, two.reasoning_tokens) == (2, 0)
+
+
 def test_a_negative_limit_is_none_and_a_stream_is_true_or_false():
     assert read_request(CHAT, json.dumps(HI | {"max_tokens": -1}).encode(), "m").most_output() is (
         None

@@ -47,7 +47,7 @@ def test_a_context_is_part_of_a_problem_and_shared_by_equal_texts():
 
 
 class Prompt:
-    name, system, template = "p", None, "{context} Q: {question}"
+    name, system, template, chat = "p", None, "{context} Q: {question}", True
 
 
 def test_a_prompt_shows_the_context_where_it_says_so():

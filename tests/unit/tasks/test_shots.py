@@ -150,3 +150,16 @@ def test_an_example_without_a_field_of_the_template_is_refused():
     prompt = PROMPT.model_copy(update={"template": "{context} {question}"})
     with pytest.raises(TaskMistake, match=r"names \{context\}, which example 1 of task t"):
         render_messages(prompt, problem)
+
+
+def test_a_plain_text_has_its_examples_before_it():
+    asked = {"problems": sums(1, 2), "shots": {"examples": worked(7, 8)}}
+    (problem, _) = load_problems(task(asked))
+    plain = PromptSpec(name="p", system=None, template="Q: {question}\nA:", chat=False)
+    assert render_messages(plain, problem) == [
+        {
+            "role": "text",
+            "content": "Q: What is 7 + 1?\nA: It is 8.\n\nQ: What is 8 + 1?\nA: It is 9.\n\n"
+            "Q: What is 1 + 1?\nA:",
+        }
+    ]
