@@ -47,10 +47,13 @@ class Asker:
             by_judge.setdefault(request.judge.model_dump_json(), []).append(request)
         for own in by_judge.values():
             folder = judge_folder(self.lake, own[0].judge.model)
-            known = read_judgements(folder)
+            wanted = {request.key for request in own}
+            known = read_judgements(folder, wanted)
             if any(request.key not in known for request in own):
                 with adding(folder) as pending:
-                    known = read_judgements(folder)  # another process may have asked meanwhile
+                    known = read_judgements(
+                        folder, wanted
+                    )  # another process may have asked meanwhile
                     missing = [request for request in own if request.key not in known]
                     found |= _run(_ask_all(own[0].judge, missing, pending))
             found |= {one.key: known[one.key] for one in own if one.key in known}

@@ -21,7 +21,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -98,8 +98,12 @@ def judge_folder(lake: Path, model: str) -> Path:
     return lake / FOLDER / f"judge={slug(model, 40)}-{sha256_hex(model, 8)}"
 
 
-def read_judgements(folder: Path) -> dict[str, Judgement]:
-    """Every judgement in a folder by its key, also those that are not sealed yet.
+def read_judgements(folder: Path, keys: Collection[str] | None = None) -> dict[str, Judgement]:
+    """Judgements in a folder by their keys, also those that are not sealed yet.
+
+    Args:
+        folder: of one model.
+        keys: only these; all of them if None.
 
     Raises:
         Damaged: a part is not what was sealed.
@@ -108,10 +112,12 @@ def read_judgements(folder: Path) -> dict[str, Judgement]:
     for path in sorted(folder.glob("part-*.parquet")):
         if not prove_parquet(path):
             raise Damaged.of(path, "carries no checksum", REMEDY)
-        frame = pl.read_parquet(path, glob=False, hive_partitioning=False)
-        found |= {row["key"]: Judgement(**row) for row in frame.select(*_SCHEMA).to_dicts()}
+        rows = pl.scan_parquet(path, glob=False, hive_partitioning=False).select(*_SCHEMA)
+        if keys is not None:
+            rows = rows.filter(pl.col("key").is_in(list(keys)))
+        found |= {row["key"]: Judgement(**row) for row in rows.collect().to_dicts()}
     for path in sorted(folder.glob("pending-*.jsonl")):
-        found |= {one.key: one for one in _lines_of(path)}
+        found |= {one.key: one for one in _lines_of(path) if keys is None or one.key in keys}
     return found
 
 

@@ -25,6 +25,8 @@ MOST_BYTES = 16 * 2**20
 _BUSY = frozenset([408, 409, 425, 429, *range(500, 600)])
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.25, 30.0
 _LONGEST_REASON = 300
+_CONNECT_S = 15.0
+"""A host that drops packets is away; only a reply may take as long as it is allowed to."""
 KEY_MISSING, AWAY, REFUSED = "judge_key_missing", "judge_away", "judge_refused"
 
 
@@ -62,7 +64,9 @@ class Client:
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         self._http = httpx.AsyncClient(
             headers=headers,
-            timeout=self._judge.timeout_s,
+            timeout=httpx.Timeout(
+                self._judge.timeout_s, connect=min(self._judge.timeout_s, _CONNECT_S)
+            ),
             trust_env=False,
             limits=httpx.Limits(max_connections=self._judge.in_flight),
         )

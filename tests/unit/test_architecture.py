@@ -25,6 +25,7 @@ GROUND = {
     "hashing",
     "lock_files",
     "memory",
+    "messages",
     "plain_files",
     "progress",
     "registry",

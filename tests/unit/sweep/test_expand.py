@@ -146,7 +146,7 @@ CHANGED = {
     "model.chat_template_kwargs": {"z": 1}, "model.reasoning_parser": "z",
     "model.adapter": Adapter(path="z", revision=None, commit=None, sha256="z", parameters=9),
     "options.base_url": "http://z/v1", "options.api": "completions", "options.api_key_variable": "Z", "options.timeout_s": 9,
-    "options.deadline_s": 9, "options.patience_s": 9,
+    "options.deadline_s": 9, "options.connect_s": 9, "options.first_token_s": 9, "options.patience_s": 9,
     "options.retries": 9, "options.extra_body": {"z": 1}, "options.in_flight": 9, "options.isolate_points": True, "options.clients": 9,
     "options.per_request_seed": True, "options.confidence_window": 9,
 }  # fmt: skip
