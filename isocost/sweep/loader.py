@@ -73,6 +73,7 @@ def spec_of(value: Any, source: Source) -> SweepSpec:
     _check_methods(spec)
     check_partners(spec)
     _check_model_settings(spec)
+    _check_clients(spec)
     _check_power_source(spec)
     _check_budgets(spec)
     _check_samples(spec)
@@ -344,6 +345,28 @@ def _check_model_settings(spec: SweepSpec) -> None:
                     f"engine {engine} does not apply {name}",
                     where=spec.source.where(*key, name),
                     remedy=remedy,
+                )
+
+
+def _check_clients(spec: SweepSpec) -> None:
+    """Refuse arguments of a chat template for clients that ask a server by themselves.
+
+    A server that is started here has them as its default; the requests of clients to any other are
+    the clients' own.
+    """
+    if capabilities_of(spec.engine.engine).loads_model:
+        return
+    for index, entry in enumerate(spec.grid.method):
+        where = spec.source.where("grid", "method", index)
+        if "serves_http" not in method_of(entry.name, entry.parameters, where=where).needs:
+            continue
+        for number, model in enumerate(spec.models):
+            if any(weights.chat_template_kwargs for weights in model.weights()):
+                raise IsocostError(
+                    f"the clients of method {entry.name} send requests of their own, to which"
+                    " chat_template_kwargs are not added",
+                    where=spec.source.where("models", number),
+                    remedy="Send them from the client, or use engine: vllm_serve.",
                 )
 
 

@@ -137,7 +137,7 @@ def test_every_mapped_field_but_the_reference_can_be_named(hub):
         "kind": "numbers",
     }
     template = "{kind}: {context} {stem} [{choices}] \\boxed{answer} {question"
-    prompt = type("Prompt", (), {"name": "p", "system": None, "template": template})
+    prompt = type("Prompt", (), {"name": "p", "system": None, "template": template, "chat": True})
     (message,) = render_messages(prompt, problem)
     assert message["content"] == (
         "numbers: Passage 2. Which number follows 2? [A. 2\nB. 3\nC. 4] \\boxed{answer} {question"
@@ -152,7 +152,11 @@ def test_a_text_of_a_problem_is_never_taken_for_a_marker(hub):
     )
     config = {"columns": {"question": "q", "reference": "r", "context": "c"}}
     (problem,) = load_problems(task(config, dataset="org/braces", n_problems=1))
-    prompt = type("Prompt", (), {"name": "p", "system": None, "template": "{context}|{question}"})
+    prompt = type(
+        "Prompt",
+        (),
+        {"name": "p", "system": None, "template": "{context}|{question}", "chat": True},
+    )
     assert render_messages(prompt, problem)[0]["content"] == "{question} {kind}|{context}?"
 
 

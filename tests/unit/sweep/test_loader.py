@@ -352,3 +352,14 @@ def test_stop_texts_are_a_text_or_a_list_and_never_empty():
         assert spec.prompts[0].stop == read
     with pytest.raises(IsocostError, match="stop"):
         sweep_from_text(GOOD.replace("- name: direct", '- name: direct\n    stop: [""]'))
+
+
+def test_arguments_of_a_template_are_refused_where_clients_would_not_send_them():
+    text = GOOD.replace("path: pa", "path: pa, chat_template_kwargs: {a: 1}").replace(
+        "  max_tokens: 16", "  max_tokens: 16\n  method: {name: external, command: run}"
+    )
+    served = text.replace("engine:\n", "engine:\n  engine: vllm_serve\n")
+    assert sweep_from_text(served).models[0].chat_template_kwargs == {"a": 1}
+    with pytest.raises(IsocostError, match="the clients of method external send requests") as error:
+        sweep_from_text(text.replace("engine:\n", "engine:\n  engine: openai\n"))
+    assert "models[0]" in error.value.where
