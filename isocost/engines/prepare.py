@@ -22,6 +22,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from isocost import atomic
 from isocost.engines.packaged import (
@@ -210,6 +211,32 @@ def _made_once(
     return target
 
 
+def begins_with_bos(gguf: Path) -> bool:
+    """Whether a GGUF file says that every text begins with the token for the beginning."""
+    from gguf import GGUFReader
+
+    field = GGUFReader(gguf).fields.get("tokenizer.ggml.add_bos_token")
+    return field is not None and bool(field.contents())
+
+
+def prepend_bos(tokenizer: Any) -> None:
+    """Make a tokenizer begin texts with its token for the beginning.
+
+    The conversion drops this, and models that have only seen such texts, as Gemma has, repeat
+    themselves without it.
+    """
+    from tokenizers.processors import TemplateProcessing
+
+    token, number = tokenizer.bos_token, tokenizer.bos_token_id
+    if token is None or tokenizer("a")["input_ids"][:1] == [number]:
+        return
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{token} $A",
+        pair=f"{token} $A {token} $B:1",
+        special_tokens=[(token, number)],
+    )
+
+
 def is_complete(folder: Path, *, deep: bool = False) -> bool:
     """Whether a prepared folder has every file of its stamp at its recorded size.
 
@@ -274,6 +301,8 @@ def _dequantise(gguf: Path, target: Path) -> None:
     if hasattr(weights.config, "quantization_config"):
         del weights.config.quantization_config
     weights.save_pretrained(target)
+    if begins_with_bos(gguf):
+        prepend_bos(tokenizer)
     tokenizer.save_pretrained(target)
 
 

@@ -199,7 +199,9 @@ class VllmServeEngine:
 
     def address(self) -> Address:
         """See `ServesHttp`."""
-        return self._served().address()
+        found = self._served().address()
+        # The server does not say it of a model with an adapter.
+        return replace(found, context=found.context or self._settings.max_model_len)
 
     def _served(self) -> OpenAiEngine:
         assert self._inner is not None, "the engine has not been started"

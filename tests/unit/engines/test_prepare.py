@@ -13,6 +13,7 @@ from isocost.engines import packaged
 from isocost.engines import prepare as room
 from isocost.engines.packaged import PACKAGED
 from isocost.engines.prepare import is_complete, main, model_cache, prepare
+from isocost.engines.tiny_llama import tiny_tokenizer
 from isocost.errors import IsocostError
 from isocost.sweep import model_folder
 
@@ -177,3 +178,27 @@ def test_a_gguf_file_is_converted_once_under_its_name(tmp_path, monkeypatch, cap
     said = capsys.readouterr().err
     assert "architecture rwkv is not supported" in said and "llama.cpp" in said
     assert not (cache / "three").exists()
+
+
+@pytest.mark.slow
+def test_a_text_begins_with_its_token_where_the_file_says_so(tmp_path):
+    gguf = pytest.importorskip("gguf")
+    transformers = pytest.importorskip("transformers")
+    for said in (True, False, None):
+        writer = gguf.GGUFWriter(tmp_path / f"{said}.gguf", "llama")
+        if said is not None:
+            writer.add_add_bos_token(said)
+        writer.add_block_count(1)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        assert room.begins_with_bos(tmp_path / f"{said}.gguf") is bool(said)
+    tokenizer = tiny_tokenizer(300)
+    bare = tokenizer("1 plus 2")["input_ids"]
+    for _ in range(2):  # it is not doubled
+        room.prepend_bos(tokenizer)
+    tokenizer.save_pretrained(tmp_path / "saved")
+    read = transformers.AutoTokenizer.from_pretrained(tmp_path / "saved")
+    assert read("1 plus 2")["input_ids"] == [tokenizer.bos_token_id, *bare]
+    assert read("1 plus 2", add_special_tokens=False)["input_ids"] == bare
