@@ -92,7 +92,7 @@ def measure(trees: dict[str, Path], pace: float, rounds: int) -> dict[str, Way]:
 def run(tree: Path, url: str) -> tuple[int, float, float]:
     """Tokens, wall and processor seconds of the engine in one tree."""
     size = {"in_flight": IN_FLIGHT, "tokens": TOKENS, "requests": REQUESTS, "top": TOP}
-    words = [sys.executable, "-c", (HERE / "http_client.py").read_text(), url, json.dumps(size)]
+    words = [sys.executable, "-c", (HERE / "servers_client.py").read_text(), url, json.dumps(size)]
     said = subprocess.run(words, cwd=tree, capture_output=True, text=True, check=True).stdout
     tokens, wall, cpu = json.loads(said)
     return tokens, wall, cpu

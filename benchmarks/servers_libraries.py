@@ -2,7 +2,7 @@
 
 aiohttp, httpx and httpx2 parse each event as JSON; openai makes its objects of it. All run on
 uvloop, each in a process of its own, in turn, against one server. This is what the choice in
-docs/decisions/0020-http-client.md rests on; the engine itself is measured in ``benchmarks.servers``.
+docs/decisions/0020-http-client.md rests on; ``benchmarks.servers`` measures the engine itself.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import aiohttp
 import numpy as np
 import uvloop
 
-from benchmarks.servers import IN_FLIGHT, PACE, REQUESTS, TOKENS, serving, share
 from benchmarks.paired import play, timed
+from benchmarks.servers import IN_FLIGHT, PACE, REQUESTS, TOKENS, serving, share
 from isocost.engines.sse import DataLines
 
 BODY = {
