@@ -57,7 +57,7 @@ def _python(requirement: str, name: str, beneath: list[str] | None = None) -> Pa
             (packages / "beneath.pth").write_text("\n".join(beneath) + "\n", encoding="utf-8")
     try:
         subprocess.run(
-            [python, "-m", "pip", "install", "--quiet", "--retries", "1", requirement],
+            [python, "-m", "pip", "install", "-q", "--no-compile", "--retries", "1", requirement],
             check=True,
             capture_output=True,
             text=True,

@@ -262,3 +262,22 @@ def test_a_turn_goes_on_after_given_tokens_and_text(folder, prefix, text, after)
     )
     assert engine._whole_prompt(request) == [9, ord("q"), *after]
     assert engine.room(request) == 256 - 2 - len(after)
+
+
+def test_what_continues_a_plain_text_keeps_its_special_tokens(folder):
+    engine = VllmEngine(settings(folder))
+    engine._tokenizer = SimpleNamespace(decode=lambda tokens, skip_special_tokens: "a")
+    choice = SimpleNamespace(
+        token_ids=[1, 2], stop_reason=None, text="a<|x|>", finish_reason="length", logprobs=None
+    )
+    names = ("queued_ts", "scheduled_ts", "first_token_ts", "last_token_ts", "num_preemptions")
+    output = SimpleNamespace(
+        request_id="r",
+        outputs=[choice],
+        metrics=SimpleNamespace(arrival_time=1.0, **dict.fromkeys(names, 0)),
+        prompt_token_ids=[5],
+        num_cached_tokens=0,
+    )
+    engine._texts.add("r")
+    assert engine._completion(output).text == "a<|x|>"
+    assert engine._completion(output).text == "a" and not engine._texts  # a chat

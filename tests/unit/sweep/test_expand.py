@@ -143,7 +143,7 @@ CHANGED = {
     "block_size": 99, "enable_prefix_caching": False, "enforce_eager": True,
     "model.name": "z", "model.path": "z", "model.revision": "z", "model.dtype": "float16", "model.quantization": "z", "model.commit": "z", "model.card": "z",
     "options.base_url": "http://z/v1", "options.api": "completions", "options.api_key_variable": "Z", "options.timeout_s": 9,
-    "options.deadline_s": 9, "options.patience_s": 9,
+    "options.deadline_s": 9, "options.connect_s": 9, "options.first_token_s": 9, "options.patience_s": 9,
     "options.retries": 9, "options.extra_body": {"z": 1}, "options.in_flight": 9, "options.isolate_points": True, "options.clients": 9,
     "options.per_request_seed": True, "options.confidence_window": 9,
 }  # fmt: skip

@@ -18,6 +18,7 @@ import yaml
 from lm_eval.api.model import LM
 from lm_eval.tasks import TaskManager
 
+from isocost.cli import main
 from isocost.errors import IsocostError
 from isocost.intake.preflight import check_tasks, resolved_tasks
 from isocost.payload.work import Work, request_of
@@ -299,3 +300,12 @@ def test_a_sweep_that_would_ask_otherwise_is_refused(folder, changes, said):
         swept(folder, **changes)
     assert re.search(said, str(caught.value)), str(caught.value)
     swept(folder, most=32, more=", max_gen_toks: 32")
+
+
+def test_the_command_shows_a_task_without_fetching_it(capsys):
+    assert main(["tasks", "lm_eval:gsm8k_cot"]) == 0
+    shown = capsys.readouterr().out
+    assert "data set   openai/gsm8k (main)" in shown and "strict-match, flexible-extract" in shown
+    assert "shots      8" in shown and "max_tokens 256" in shown and "chat: false" in shown
+    assert main(["tasks", "lm_eval:gsm8k_cot", "--show", "1"]) != 0
+    assert "only the cache is read" in capsys.readouterr().err
