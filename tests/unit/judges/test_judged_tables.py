@@ -210,6 +210,11 @@ def test_no_file_has_the_key(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.delenv("ISOCOST_TEST_KEY")
     with pytest.raises(IsocostError, match="ISOCOST_TEST_KEY is not set"):
         bring_in(store, answers(3), judge(server, api_key_variable="ISOCOST_TEST_KEY"), "k")
+    with pytest.raises(IsocostError, match=r"--verifier\.api_key: api_key is a cred") as caught:
+        bring_in(store, answers(3), judge(server, api_key=KEY), "k")
+    assert KEY not in str(caught.value)
+    with pytest.raises(IsocostError, match="Write NAME, or"):
+        bring_in(store, answers(3), "{model: j}", "k")
     with pytest.raises(IsocostError, match=r"\{context\}"):
         bring_in(store, answers(3), judge(server, rubric="{context} {answer}"), "k")
 
