@@ -112,11 +112,6 @@ def missing_field(template: str, fields: Collection[str]) -> str | None:
     return None
 
 
-def bare_names(template: str) -> list[str]:
-    """Every {name} of a template that is not an argument of a TeX command."""
-    return [str(name) for name in _BARE.findall(template)]
-
-
 def names_field(template: str, name: str) -> bool:
     """Whether a template names a field."""
     return f"{{{name}}}" in template
