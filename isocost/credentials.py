@@ -8,6 +8,7 @@ reads.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -35,6 +36,25 @@ _SECRET_PARAMETER = re.compile(
 _USERINFO = re.compile(r"(?<=://)[^/?#@\s\"'<>]+(?=@)")
 _PARAMETER = re.compile(rf"(?<=[?&;#])({_SECRET_PARAMETER.pattern})=[^&;#\s\"'<>]+", re.IGNORECASE)
 _BEARER = re.compile(r"(\b(?:bearer|basic)\s+)[\w.~+/=-]{6,}", re.IGNORECASE)
+
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""Names of environment variables; most keys have a hyphen."""
+
+
+def key_fault(variable: str | None) -> str | None:
+    """Why an environment variable has no key that can be sent; None if it has, or none is named."""
+    if not variable:
+        return None
+    key = os.environ.get(variable, "")
+    if not key:
+        return f"the environment variable {variable} is not set"
+    if all(32 < ord(letter) < 127 for letter in key):
+        return None
+    return (
+        f"the environment variable {variable} contains a space, a line break or another character"
+        " that is not allowed in a header"
+    )
 
 
 def url_credential(text: str) -> str | None:
@@ -89,6 +109,19 @@ def refuse_credentials(
                     f"{name} is a credential, which would be written into the bank", remedy=remedy
                 ),
             )
+        elif _names_no_variable(name, item):
+            yield (
+                key,
+                IsocostError(
+                    f"{name} is not the name of an environment variable; if it is the key itself,"
+                    " it would be written into the bank",
+                    remedy=remedy,
+                ),
+            )
+
+
+def _names_no_variable(name: str, item: str) -> bool:
+    return name.endswith("key_variable") and bool(item) and not _VARIABLE.fullmatch(item)
 
 
 def _leaves(

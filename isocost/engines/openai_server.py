@@ -10,7 +10,7 @@ import os
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from isocost.credentials import redacted, url_credential
+from isocost.credentials import key_fault, redacted, url_credential
 from isocost.engines.openai_faults import ExchangeFailed, Refused
 from isocost.engines.openai_json import plain, strict_json
 from isocost.engines.openai_limits import Limits
@@ -45,19 +45,10 @@ class Server:
 
     def check_key(self) -> None:
         """Raise IsocostError if the key is missing or not allowed in a header."""
-        where = "engine.options.api_key_variable"
-        if self.key_variable and not self.key():
+        if (fault := key_fault(self.key_variable)) is not None:
             raise IsocostError(
-                f"the environment variable {self.key_variable} is not set",
-                where=where,
-                remedy="Set it.",
+                fault, where="engine.options.api_key_variable", remedy="Set it to the key only."
             )
-        if any(not 32 < ord(letter) < 127 for letter in self.key()):
-            what = (
-                f"the environment variable {self.key_variable} contains a space, a line break or "
-                f"another character that is not allowed in a header"
-            )
-            raise IsocostError(what, where=where, remedy="Set it to the key only.")
 
     def key(self) -> str:
         """The key; empty if there is none."""

@@ -11,12 +11,13 @@ import asyncio
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
-from isocost.credentials import redacted, without
+from isocost.credentials import key_fault, redacted, without
 from isocost.hashing import canonical_json
 from isocost.judges.bank import Judgement
 from isocost.tasks.rubrics import JudgeModel, Request
@@ -53,15 +54,13 @@ class Client:
         self._judge = judge
         variable = judge.api_key_variable
         self._key = os.environ.get(variable, "") if variable else ""
-        self.missing = (
-            Failure(KEY_MISSING, f"the environment variable {variable} is not set", True)
-            if variable and not self._key
-            else None
-        )
+        fault = key_fault(variable)
+        self.missing = None if fault is None else Failure(KEY_MISSING, fault, True)
         self._http: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> Client:
-        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        may_send = self._key and self.missing is None
+        headers = {"Authorization": f"Bearer {self._key}"} if may_send else {}
         self._http = httpx.AsyncClient(
             headers=headers,
             timeout=httpx.Timeout(
@@ -85,8 +84,8 @@ class Client:
             begun, asked = time.monotonic(), time.time()
             found = await self._once(request)
             if isinstance(found, Failure):
-                if not found.is_away or attempt == self._judge.retries:
-                    return found
+                if found.reason != AWAY or attempt == self._judge.retries:
+                    return found  # what was rejected would be rejected again
                 await asyncio.sleep(wait)
                 wait = min(2 * wait, _LONGEST_WAIT_S)
                 continue
@@ -96,7 +95,7 @@ class Client:
                 asked_unix_s=asked,
                 latency_s=time.monotonic() - begun,
                 num_retries=attempt,
-                text=self._said(found),
+                said=self._said,
             )
         raise AssertionError("the last attempt returns")
 
@@ -104,8 +103,15 @@ class Client:
         assert self._http is not None, "used within its context"
         url = f"{self._judge.base_url}/chat/completions"
         try:
-            async with self._http.stream("POST", url, json=dict(request.body)) as response:
+            # The library's timeout is that of one read: a byte now and then would last forever.
+            async with (
+                asyncio.timeout(self._judge.timeout_s),
+                self._http.stream("POST", url, json=dict(request.body)) as response,
+            ):
                 raw = await _body(response)
+        except TimeoutError:
+            what = f"{url} does not answer: no whole reply within {self._judge.timeout_s:g} s"
+            return self._failure(AWAY, what, is_away=True)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             detail = str(error) or type(error).__name__
             return self._failure(AWAY, f"{url} does not answer: {detail}", is_away=True)
@@ -126,9 +132,11 @@ class Client:
             return self._failure(REFUSED, what, is_away=False)
         return found
 
-    def _said(self, found: dict[str, Any]) -> str:
-        text = found["choices"][0]["message"].get("content") or ""
-        return without(text.encode("utf-8", "replace").decode(), [self._key])
+    def _said(self, value: object) -> str | None:
+        """A text of the server in a form that can be written: valid, and without the key."""
+        if not isinstance(value, str):
+            return None
+        return without(value.encode("utf-8", "replace").decode(), [self._key])
 
     def _failure(self, reason: str, detail: str, *, is_away: bool) -> Failure:
         line = redacted(" ".join(detail.split()), [self._key])
@@ -151,13 +159,13 @@ def _judgement(
     asked_unix_s: float,
     latency_s: float,
     num_retries: int,
-    text: str,
+    said: Callable[[object], str | None],
 ) -> Judgement:
     stated = found.get("usage")
     usage: dict[str, Any] = stated if isinstance(stated, dict) else {}
     details = usage.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else None
-    finish, served = found["choices"][0].get("finish_reason"), found.get("model")
+    choice = found["choices"][0]
     prompt_tokens = _count(usage.get("prompt_tokens"))
     cached_tokens = _count(cached)
     if prompt_tokens is None or (cached_tokens or 0) > prompt_tokens:
@@ -166,15 +174,15 @@ def _judgement(
         key=request.key,
         model=request.judge.model,
         request=canonical_json(dict(request.body)),
-        output_text=text,
-        finish_reason=finish if isinstance(finish, str) else None,
+        output_text=said(choice["message"].get("content")) or "",
+        finish_reason=said(choice.get("finish_reason")),
         prompt_tokens=prompt_tokens,
         cached_tokens=cached_tokens,
         output_tokens=_count(usage.get("completion_tokens")),
         asked_unix_s=asked_unix_s,
         latency_s=latency_s,
         num_retries=num_retries,
-        served_model=served if isinstance(served, str) else None,
+        served_model=said(found.get("model")),
     )
 
 

@@ -1,8 +1,9 @@
 """What a judge is asked and how its reply is read: settings, rubrics, the parse rule, votes.
 
-Lives here: the options of the verifier "judge" as types, filling a rubric, reading a verdict, and
-the verdict of several judges. Not here: the verifier (``isocost.tasks.verifiers.judge``), asking
-servers and keeping what they said (``isocost.judges``).
+Lives here: the options of the verifier "judge" as types, filling a rubric, which part of a reply
+counts, and the verdict of several judges. Not here: the line that is a verdict
+(``isocost.tasks.verdict_lines``), the verifier (``isocost.tasks.verifiers.judge``), asking servers
+and keeping what they said (``isocost.judges``).
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ from isocost.credentials import url_credential
 from isocost.hashing import canonical_json, sha256_hex
 from isocost.tasks.model import Problem, Verdict
 from isocost.tasks.thoughts import said
+from isocost.tasks.verdict_lines import ByScore, ByWord
 from isocost.verifier_settings import stated_value
 
 AS_WRITTEN, REFERENCE_FIRST, ANSWER_FIRST = "as_written", "reference_first", "answer_first"
 ORDERS = (AS_WRITTEN, REFERENCE_FIRST, ANSWER_FIRST)
+MAJORITY = "majority"
+"""What tables call all judges of a task together."""
 MARKERS = ("question", "reference", "answer", "pair")
 MOST_JUDGES = 15
 
@@ -41,64 +45,18 @@ its style, its length and the form of its notation. Do not solve the question yo
 Explain in at most three sentences, then end with a line that is exactly "VERDICT: CORRECT" or
 "VERDICT: INCORRECT"."""
 
+_OWN_KEYS = frozenset(["messages", "model", "n", "stream"])
+"""Keys of a request without which its reply is no answer to the rubric, or is not read."""
 _PAIR = {
     REFERENCE_FIRST: "Reference answer:\n{reference}\n\nSubmitted answer:\n{answer}",
     ANSWER_FIRST: "Submitted answer:\n{answer}\n\nReference answer:\n{reference}",
 }
 _MARKER = re.compile(r"(?<![\w\\^$])\{([a-z][a-z0-9_]*)\}")
 """A name in braces that is not an argument of a TeX command such as \\boxed{answer}."""
-_LABEL = r"[^\w+-]*(?:[A-Za-z][\w ]{0,39}[:=])?[^\w+-]*"
-_NUMBER = re.compile(_LABEL + r"([+-]?\d+(?:\.\d+)?)\s*(?:/\s*\d+)?\W*")
 
 
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-
-class ByWord(_Settings):
-    """The verdict is the last line that is one of two words, behind a label if it has one."""
-
-    correct: Annotated[str, Field(min_length=1, max_length=80)] = "CORRECT"
-    incorrect: Annotated[str, Field(min_length=1, max_length=80)] = "INCORRECT"
-
-    @model_validator(mode="after")
-    def _differ(self) -> ByWord:
-        if self.correct.casefold() == self.incorrect.casefold():
-            raise ValueError("the words for correct and incorrect are the same")
-        return self
-
-    def read(self, text: str) -> tuple[bool | None, float | None]:
-        """Verdict and score; None without a line that is a verdict."""
-        for line in reversed(text.splitlines()):
-            for word, is_correct in ((self.correct, True), (self.incorrect, False)):
-                if re.fullmatch(_LABEL + re.escape(word) + r"\W*", line, re.IGNORECASE):
-                    return is_correct, float(is_correct)
-        return None, None
-
-
-class ByScore(_Settings):
-    """The verdict is the last line that is a number: correct from `passes` on."""
-
-    score: tuple[float, float]
-    passes: float
-
-    @model_validator(mode="after")
-    def _fits(self) -> ByScore:
-        low, high = self.score
-        if not low < self.passes <= high:
-            raise ValueError(f"passes must be above {low:g} and at most {high:g}, as score says")
-        return self
-
-    def read(self, text: str) -> tuple[bool | None, float | None]:
-        """Verdict, and score from 0 to 1; None without a number within the range."""
-        low, high = self.score
-        for line in reversed(text.splitlines()):
-            if found := _NUMBER.fullmatch(line):
-                value = float(found[1])
-                if not low <= value <= high:
-                    return None, None
-                return value >= self.passes, (value - low) / (high - low)
-        return None, None
 
 
 class JudgeModel(_Settings):
@@ -126,6 +84,13 @@ class JudgeModel(_Settings):
         if not re.fullmatch(r"https?://[^\s?#]+", value):
             raise ValueError("an HTTP address is needed, such as http://localhost:8000/v1")
         return value.rstrip("/")
+
+    @field_validator("extra_body")
+    @classmethod
+    def _leaves_the_question(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if taken := sorted(_OWN_KEYS & set(value)):
+            raise ValueError(f"{taken[0]} is set by the judge and cannot be replaced")
+        return value
 
     @property
     def label(self) -> str:
@@ -190,6 +155,8 @@ class JudgeSettings(_Settings):
     def _fits(self) -> JudgeSettings:
         labels = [judge.label for judge in self.judges]
         for label in labels:
+            if label == MAJORITY:
+                raise ValueError(f"the row of all judges is called {MAJORITY}; choose another name")
             if labels.count(label) > 1:
                 raise ValueError(f"two judges are called {label}; give each its own name")
         bodies = [canonical_json(judge.body("")) for judge in self.judges]
@@ -282,7 +249,12 @@ def filled(rubric: str, order: str, problem: Problem, answer: str) -> str:
 
 
 def reading(
-    settings: JudgeSettings, request: Request, text: str | None, reason: str | None = None
+    settings: JudgeSettings,
+    request: Request,
+    text: str | None,
+    reason: str | None = None,
+    *,
+    is_truncated: bool = False,
 ) -> Reading:
     """Read a judge's reply; its reasoning does not count.
 
@@ -291,11 +263,15 @@ def reading(
         request: what was asked.
         text: the reply; None if the call failed.
         reason: why it failed.
+        is_truncated: whether the reply was cut off; its last line does not count then, because
+            "Score: 1" may be the beginning of "Score: 10".
     """
     label = request.judge.label
     if text is None:
         return Reading(label, request.order, None, None, reason or NOT_ASKED)
     reply, _ = said(text)
+    if is_truncated:
+        reply = reply.rpartition("\n")[0]
     correct, score = settings.verdict.read(reply)
     why = None if correct is not None else UNREADABLE
     return Reading(label, request.order, correct, score, why)

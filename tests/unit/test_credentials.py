@@ -36,6 +36,7 @@ SECRETS = st.text(alphabet="abcXYZ019-_.+/=", min_size=8, max_size=40)
         '{base_url: "https://h/v1?x=1&Key=HIDDEN12"}',
         '{base_url: "https://h/v1", extra_body: {nested: [{api_key: HIDDEN12}]}}',
         '{base_url: "https://h/v1", extra_body: {headers: {Authorization: Bearer HIDDEN12}}}',
+        '{base_url: "https://h/v1", api_key_variable: sk-HIDDEN12}',
         '{base_url: "http://user:HIDDEN12@h/v1", max_num: [}',
     ],
 )

@@ -29,6 +29,8 @@ from isocost.tasks.rubrics import Reading, Request, reading
 
 NO_PRICE, NO_TOKENS = "no_price_card_named", "no_token_counts_from_server"
 NO_LABEL, LABELS_DIFFER = "no_gold_label", "labels_of_equal_answers_differ"
+_CUT_OFF = ("length", "max_tokens")
+"""Finish reasons of servers for a reply that reached its token limit."""
 _Text = tuple[str, str | None, str | None]
 
 
@@ -125,7 +127,8 @@ def _reading(
     found = outcomes[request.key]
     if isinstance(found, Failure):
         return reading(options, request, None, found.reason)
-    return reading(options, request, found.output_text)
+    is_truncated = found.finish_reason in _CUT_OFF
+    return reading(options, request, found.output_text, is_truncated=is_truncated)
 
 
 def _facts(

@@ -19,8 +19,8 @@ import polars as pl
 from isocost.items.abilities import abilities
 from isocost.items.agreement import CONFIDENCE, Estimate, difference, kappa, rate
 from isocost.schema.frames import conform, empty
+from isocost.tasks.rubrics import MAJORITY
 
-MAJORITY = "majority"
 READS = (
     "session_id",
     "task",
@@ -53,18 +53,23 @@ def build_judge_tables(judgements: pl.DataFrame) -> dict[str, pl.DataFrame]:
     ability: list[dict[str, Any]] = []
     for (task,), rows in judgements.sort("task").group_by("task", maintain_order=True):
         # A judgement that one session has and another lacks, because the judge was away, is known.
-        own = rows.sort(
-            *_ANSWER, "judge", "answer_order", "verdict_correct", "session_id", nulls_last=True
-        ).unique([*_ANSWER, "judge", "answer_order"], keep="first", maintain_order=True)
+        # So is a label that one import has and another lacks.
+        own = (
+            rows.with_columns(_known_label().over(_ANSWER).alias("gold_correct"))
+            .sort(*_ANSWER, "judge", "answer_order", "latency_s", "session_id", nulls_last=True)
+            .unique([*_ANSWER, "judge", "answer_order"], keep="first", maintain_order=True)
+        )
         verdicts = _verdicts(own)
         for (judge,), each in verdicts.group_by("judge", maintain_order=True):
             calls = own.filter(pl.col("judge") == judge)
             agreement.append({"task": task, "judge": judge, **_agreement(each), **_cost(calls)})
         if verdicts["judge"].n_unique() > 1:
             together = _majority(verdicts)
-            agreement.append(
-                {"task": task, "judge": MAJORITY, **_agreement(together), **_cost(own)}
-            )
+            calls = own.join(together, on=_ANSWER, how="semi")
+            if together.height:
+                agreement.append(
+                    {"task": task, "judge": MAJORITY, **_agreement(together), **_cost(calls)}
+                )
             ability += [{"task": task, **row} for row in _abilities(verdicts)]
     return {
         name: conform(pl.DataFrame(found, schema=empty(name).schema, orient="row"), name)
@@ -92,7 +97,7 @@ def _verdicts(rows: pl.DataFrame) -> pl.DataFrame:
             pl.when(agreed).then(said.first()).alias("correct"),
             first.alias("answer_first"),
             second.alias("reference_first"),
-            _known_label().alias("gold"),
+            pl.col("gold_correct").first().alias("gold"),
         )
         .with_columns(pl.coalesce("cluster_id", "problem_id").alias("unit"))
         .sort("judge", *_ANSWER)
@@ -106,10 +111,13 @@ def _known_label() -> pl.Expr:
 
 
 def _majority(verdicts: pl.DataFrame) -> pl.DataFrame:
-    """The verdict of more than half of all judges."""
-    judges = verdicts["judge"].n_unique()
-    yes, no = pl.col("correct").sum(), (~pl.col("correct")).sum()
-    return verdicts.group_by(*_ANSWER, "unit", maintain_order=True).agg(
+    """The verdict of more than half of all judges, of answers that have several.
+
+    Judges are part of a problem's id, so one task can have problems with different judges.
+    """
+    judges, yes, no = pl.len(), pl.col("correct").sum(), (~pl.col("correct")).sum()
+    several = verdicts.filter(pl.len().over(_ANSWER) > 1)
+    return several.group_by(*_ANSWER, "unit", maintain_order=True).agg(
         pl.when(2 * yes > judges)
         .then(pl.lit(True))
         .when(2 * no > judges)

@@ -8,9 +8,9 @@ are there (``isocost.tables.core.judged``).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
+from isocost.credentials import key_fault
 from isocost.registry import did_you_mean
 from isocost.tasks import extract
 from isocost.tasks.model import NOT_JUDGED, Problem, TaskMistake, Verdict
@@ -74,13 +74,12 @@ class Judge:
     def check_access(self) -> None:
         """Raise TaskMistake if the key of a judge is not set."""
         for index, judge in enumerate(() if self.options is None else self.options.judges):
-            variable = judge.api_key_variable
-            if variable and not os.environ.get(variable):
+            if (fault := key_fault(judge.api_key_variable)) is not None:
                 several = self.options is not None and len(self.options.judges) > 1
                 place = ("judges", index, "api_key_variable") if several else ("api_key_variable",)
                 raise TaskMistake(
-                    f"the environment variable {variable} is not set",
-                    remedy="Set it to the key.",
+                    fault,
+                    remedy="Set it to the key only.",
                     key=("verifier", *place),
                 )
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +160,69 @@ def test_a_key_is_sent_and_written_nowhere(tmp_path: Path, monkeypatch) -> None:
 
 def judgement(key: str, text: str = "é\n") -> Judgement:
     return Judgement(key, "j", "{}", text, None, 1, None, 1, 0.0, 0.1, 0, None)
+
+
+def test_texts_of_a_server_are_written_without_the_key_and_as_unicode(
+    tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setenv("ISOCOST_TEST_KEY", KEY)
+    reply = {
+        "model": f"echo of {KEY} \ud800",
+        "choices": [{"message": {"content": f"{KEY} \udfff"}, "finish_reason": f"{KEY} \ud800"}],
+    }
+    with judging(lambda _: json.dumps(reply).encode()) as server:
+        asked = requests(server.url, 1, api_key_variable="ISOCOST_TEST_KEY")
+        (found,) = Asker(tmp_path).ask(asked).values()
+    assert isinstance(found, Judgement) and found.served_model == "echo of [redacted] ?"
+    for path in tmp_path.rglob("*"):
+        assert not path.is_file() or KEY.encode() not in path.read_bytes(), path
+    (stored,) = read_judgements(judge_folder(tmp_path, "j")).values()
+    assert found == stored
+
+
+@pytest.mark.parametrize("key", [f"{KEY}\n", f"{KEY} é"])
+def test_a_key_that_no_header_can_have_is_a_failure_in_words(
+    tmp_path: Path, monkeypatch, key: str
+) -> None:
+    monkeypatch.setenv("ISOCOST_TEST_KEY", key)
+    with judging(echo) as server:
+        asked = requests(server.url, 1, api_key_variable="ISOCOST_TEST_KEY")
+        (found,) = Asker(tmp_path).ask(asked).values()
+        assert not server.asked
+    assert isinstance(found, Failure) and found.reason == "judge_key_missing"
+    assert "not allowed in a header" in found.detail and KEY not in found.detail
+
+
+def test_a_wrong_key_is_not_tried_again(tmp_path: Path) -> None:
+    with judging(lambda _: 401) as server:
+        Asker(tmp_path).ask(requests(server.url, 8, retries=5, in_flight=1))
+        assert len(server.asked) == 3
+
+
+def test_a_server_that_sends_a_byte_now_and_then_is_away(tmp_path: Path) -> None:
+    def drip(connection: socket.socket) -> None:
+        with suppress(OSError):
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+            for _ in range(100):
+                connection.sendall(b" ")
+                time.sleep(0.05)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    drip(listening.accept()[0])
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+        begun = time.monotonic()
+        (found,) = Asker(tmp_path).ask(requests(url, 1, retries=0, timeout_s=0.3)).values()
+        assert time.monotonic() - begun < 3
+    assert isinstance(found, Failure) and found.reason == "judge_away"
+    assert "no whole reply within 0.3 s" in found.detail
 
 
 def test_a_torn_line_costs_that_judgement_alone(tmp_path: Path) -> None:

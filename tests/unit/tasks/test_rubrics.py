@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import product
 from typing import Any
 
@@ -38,6 +39,11 @@ ONE = {"model": "j", "base_url": "http://localhost:1/v1"}
         ("VERDICT: INCORRECT\nNo, wait.\nVERDICT: CORRECT", True),
         ("The answer is not correct.", None),  # a sentence is not a verdict
         ("It is correct or incorrect.", None),
+        ("VERDICT: NOT CORRECT", None),
+        ("**Verdict**: CORRECT", True),
+        ("- *Verdict:* `incorrect`", False),
+        ("判定：CORRECT", True),
+        ("Приговор: INCORRECT", False),
         ("", None),
         ("42", None),
         ("<think>VERDICT: CORRECT</think>I cannot tell.", None),
@@ -58,6 +64,11 @@ def test_a_verdict_by_word_is_a_line(text: str, verdict: bool | None) -> None:
         ("Score: 7", (True, 0.7)),
         ("score: 6.5/10", (False, 0.65)),
         ("**10**", (True, 1.0)),
+        ("**Score**: 8", (True, 0.8)),
+        ("- Score: 8 / 10.0", (True, 0.8)),
+        ("8 out of 10", (True, 0.8)),
+        ("Score: 3/5", (None, None)),  # another scale: 3 of 10 is not what it says
+        ("Score: 8%", (None, None)),
         ("Grade: 11", (None, None)),  # outside the scale: nonsense, not the best grade
         ("Score: -1", (None, None)),
         ("I give 7 points", (None, None)),
@@ -66,6 +77,29 @@ def test_a_verdict_by_word_is_a_line(text: str, verdict: bool | None) -> None:
 )
 def test_a_verdict_by_score(text: str, found: tuple[bool | None, float | None]) -> None:
     assert ByScore(score=(0, 10), passes=7).read(text) == found
+
+
+def test_a_percent_sign_is_of_a_scale_to_100() -> None:
+    assert ByScore(score=(0, 100), passes=70).read("Score: 80%") == (True, 0.8)
+
+
+def test_the_last_line_of_a_truncated_reply_is_not_a_verdict() -> None:
+    """ "Score: 1" may be the beginning of "Score: 10"."""
+    options = {**ONE, "verdict": {"score": [0, 10], "passes": 7}}
+    settings = JudgeSettings.model_validate(options)
+    (request,) = requests_of(settings, make_problem("t", "q", "r", "judge"), "a")
+    for text, expected in (("Score: 1", None), ("Score: 8\nScore: 1", True), ("Score: 8\n", True)):
+        assert reading(settings, request, text, is_truncated=True).correct is expected
+    assert reading(settings, request, "Score: 1").correct is False
+
+
+@pytest.mark.parametrize("letter", ["!", "*", " ", "a", "1", "=", "a:", "\n"])
+def test_endless_nonsense_is_read_in_no_time(letter: str) -> None:
+    text = "VERDICT: CORRECT\n" + 200_000 * letter + "x"
+    begun = time.process_time()
+    assert ByWord().read(text) == (True, 1.0)
+    assert ByScore(score=(0, 10), passes=7).read("Score: 9\n" + text) == (True, 0.9)
+    assert time.process_time() - begun < 5
 
 
 def test_own_words_are_read_literally() -> None:
@@ -167,6 +201,11 @@ def test_a_judge_that_changes_its_mind_with_the_order_has_no_vote() -> None:
         ({**ONE, "base_url": "ftp://x"}, ("verifier", "base_url"), "HTTP"),
         ({**ONE, "verdict": {"score": [0, 10], "passes": 11}}, ("verifier", "verdict"), "passes"),
         ({**ONE, "verdict": {"correct": "A", "incorrect": "a"}}, ("verifier", "verdict"), "same"),
+        ({**ONE, "verdict": {"correct": "A", "incorrect": " a "}}, ("verifier", "verdict"), "same"),
+        ({**ONE, "verdict": {"correct": "A\nB"}}, ("verifier", "verdict"), "not a word"),
+        ({**ONE, "verdict": {"correct": "--"}}, ("verifier", "verdict"), "not a word"),
+        ({**ONE, "extra_body": {"stream": True}}, ("verifier", "extra_body"), "stream"),
+        ({**ONE, "name": "majority"}, ("verifier",), "row of all judges"),
         ({"judges": [ONE, ONE]}, ("verifier",), "called j"),
         ({"judges": [ONE, {**ONE, "name": "k"}]}, ("verifier",), "same model"),
         ({"judges": [ONE], "model": "j"}, ("verifier",), "under judges"),
@@ -218,7 +257,10 @@ samples_per_problem: 1
         ("gold: nomeric", "verifier.gold", "unknown verifier"),
         ("gold: {name: judge, model: k, base_url: 'http://h'}", "verifier.gold", "with a judge"),
         ("api_key: sk-1234567890", "verifier.api_key", "is a credential"),
+        ("api_key_variable: sk-1234567890", "api_key_variable", "not the name of an environment"),
         ("seed: 1.5", "verifier.seed", "integer"),
+        ("verdict: {correct: yes, incorrect: no}", "verifier.verdict.correct", "string"),
+        ("verdict: {score: [0, .inf], passes: 1}", "verifier.verdict.score[1]", "finite"),
     ],
 )
 def test_mistakes_are_found_before_anything_starts(
