@@ -46,7 +46,7 @@ Explain in at most three sentences, then end with a line that is exactly "VERDIC
 "VERDICT: INCORRECT"."""
 
 _OWN_KEYS = frozenset(["messages", "model", "n", "stream"])
-"""Keys of a request without which its reply is no answer to the rubric, or is not read."""
+"""Keys of a request without which its reply does not answer the rubric, or is not read."""
 _PAIR = {
     REFERENCE_FIRST: "Reference answer:\n{reference}\n\nSubmitted answer:\n{answer}",
     ANSWER_FIRST: "Submitted answer:\n{answer}\n\nReference answer:\n{reference}",
