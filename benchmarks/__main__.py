@@ -15,7 +15,7 @@ import sys
 ALL = (
     "overhead",
     "meter",
-    "http",
+    "servers",
     "bank",
     "imports",
     "replay",

@@ -69,6 +69,8 @@ class Capabilities:
         scores_steps: whether it scores the steps of a solution (`Request.steps`).
         generates: whether it generates text; the engine of a sweep must.
         serves_http: whether it is a server with OpenAI's API, which others can call as well.
+        model_settings: keys of a model in a sweep that the engine applies, of those that not every
+            engine can: ``chat_template_kwargs``, ``reasoning_parser``, ``adapter``.
         packages: distributions that the engine may come from; the version of the first one that is
             installed is the engine's.
         exempt: settings that are not identity, by dotted key ("model.card", "options.timeout_s").
@@ -88,6 +90,7 @@ class Capabilities:
     scores_steps: bool = False
     generates: bool = True
     serves_http: bool = False
+    model_settings: frozenset[str] = frozenset()
     packages: tuple[str, ...] = ()
     exempt: Mapping[str, Exempt] = field(default_factory=dict)
 

@@ -115,6 +115,31 @@ class ModelCard(BaseModel):
             path, name=name, dtype=dtype, bytes_per_kv_element=bytes_per_kv_element
         )
 
+    @classmethod
+    def from_gguf(
+        cls, path: str | Path, *, name: str | None = None, bytes_per_kv_element: float = 2.0
+    ) -> ModelCard:
+        """Count a GGUF file's weights; see `isocost.costs.gguf_file.model_card_from_gguf`."""
+        from isocost.costs.gguf_file import model_card_from_gguf
+
+        return model_card_from_gguf(path, name=name, bytes_per_kv_element=bytes_per_kv_element)
+
+    def with_adapter(self, parameters: int) -> ModelCard:
+        """The card of the model with a LoRA adapter that is not merged into its weights.
+
+        A pair A (r x d_in), B (d_out x r) is two more products per token, 2 r (d_in + d_out) FLOPs
+        (Hu et al. 2021, arXiv:2106.09685, section 4.1): as much as that many more weights.
+
+        Args:
+            parameters: number of the adapter's weights, r (d_in + d_out) summed over its pairs.
+        """
+        return self.model_copy(
+            update={
+                "parameters_total": self.parameters_total + parameters,
+                "parameters_active": self.parameters_active + parameters,
+            }
+        )
+
     @property
     def parameters_logits(self) -> int:
         """Weights of the output projection, hidden size times vocabulary.

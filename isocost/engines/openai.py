@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from isocost.capabilities import Capabilities, Exempt, Role
@@ -28,6 +28,7 @@ from isocost.engines.openai_limits import CONNECT_S, RequestLimits
 from isocost.engines.openai_server import Server
 from isocost.engines.openai_stream import finish_reason
 from isocost.engines.protocol import (
+    TEMPLATE,
     Address,
     Completion,
     EngineAway,
@@ -105,6 +106,7 @@ class OpenAiEngine:
         reports_configuration=False,
         reports_version=False,
         serves_http=True,
+        model_settings=frozenset({TEMPLATE}),
         exempt=_EXEMPT,
     )
 
@@ -151,12 +153,31 @@ class OpenAiEngine:
             deadline_s=float(options.get("deadline_s", 6 * timeout_s)),
             retries=int(options.get("retries", 3)),
         )
-        self._extra = options.get("extra_body", {})
+        self._extra = self._extra_body(options)
         self._breaker = Breaker(float(options.get("patience_s", 900)))
         self._done: queue.SimpleQueue[Completion] = queue.SimpleQueue()
         self._loop: Loop | None = None
         self._flying = 0
         self._models: list[dict[str, Any]] = []
+
+    def _extra_body(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """What is added to every request, with the arguments of the model's chat template.
+
+        Raises:
+            IsocostError: both have them, or the API has no chat.
+        """
+        extra, arguments = dict(options.get("extra_body", {})), self._settings.chat_template_kwargs
+        if not arguments:
+            return extra
+        if TEMPLATE in extra or not self._chat:
+            raise IsocostError(
+                "is stated twice: also in engine.options.extra_body"
+                if TEMPLATE in extra
+                else "has no effect: the API completions has no chat template",
+                where=f"model.{TEMPLATE}",
+                remedy="Remove one of them." if TEMPLATE in extra else "Remove it, or use chat.",
+            )
+        return {**extra, TEMPLATE: dict(arguments)}
 
     def check(self) -> None:
         """See `Engine`: the key is set, and the server answers and serves the model."""

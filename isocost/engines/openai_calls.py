@@ -21,7 +21,7 @@ from isocost.engines.openai_limits import Limits, RequestLimits
 from isocost.engines.openai_server import Server
 from isocost.engines.openai_stream import Answer, Unusable, events
 from isocost.engines.openai_tries import Tries
-from isocost.engines.protocol import Completion, EngineSettings, Request
+from isocost.engines.protocol import TEMPLATE, Completion, EngineSettings, Request
 from isocost.errors import IsocostError
 from isocost.messages import is_plain
 
@@ -210,6 +210,7 @@ class Calls:
         body |= {"min_p": request.min_p} if request.min_p else {}
         body |= {"seed": request.seed} if request.seed is not None else {}
         body |= {"stop": list(request.stop)} if request.stop else {}
+        extra = dict(self._extra)
         if self._chat and not is_plain(request.messages):
             body |= {
                 "messages": [dict(m) for m in request.messages],
@@ -218,7 +219,8 @@ class Calls:
             }
         else:
             body |= {"prompt": "\n\n".join(m["content"] for m in request.messages), "logprobs": k}
-        return body | dict(self._extra)
+            extra.pop(TEMPLATE, None)  # a plain text has no template
+        return body | extra
 
 
 def _most_output(body: dict[str, Any]) -> int | None:

@@ -221,6 +221,8 @@ class Answer:
             "cached_tokens": asked.get("cached_tokens", usage.get("prompt_cache_hit_tokens")),
             "reasoning_tokens": made.get("reasoning_tokens", usage.get("reasoning_tokens")),
         }
+        if found["reasoning_tokens"] == 0 and any(self.reasoning):
+            found["reasoning_tokens"] = None  # zero beside reasoning: the server did not count it
         if found["output_tokens"] is None:
             found["output_tokens"] = len(self.sampled) or None
         return found, usage.get("total_tokens")

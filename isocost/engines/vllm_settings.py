@@ -14,8 +14,10 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+from isocost.engines.adapter_folder import AdapterFolder
 from isocost.engines.cuda import check_driver, is_cuda_build
 from isocost.engines.model_folder import ModelFolder
 from isocost.engines.protocol import EngineSettings
@@ -31,6 +33,9 @@ SHARED_OPTIONS: Mapping[str, type | tuple[type, ...]] = {
 CHOICE_LOGPROBS = 20
 """Most likely tokens that are reported where a call has choices."""
 
+
+MODEL_SETTINGS = frozenset({"chat_template_kwargs", "reasoning_parser", "adapter"})
+"""Keys of a model in a sweep that both engines apply, of those that not every engine can."""
 
 _STATED: Mapping[str, str] = {
     "dtype": "dtype",
@@ -83,6 +88,9 @@ def check_settings(
             memory, a compiler or a driver that does not work.
     """
     folder.check(needs_weights=needs_weights)
+    if settings.adapter_path is not None:
+        adapter_arguments(settings)
+        adapter_of(settings).check_fits(folder.path)
     context, cache_bytes, dtype = settings.max_model_len, settings.kv_cache_bytes, settings.dtype
     if context is None or cache_bytes is None or dtype is None:
         raise IsocostError(
@@ -108,6 +116,44 @@ def check_settings(
         folder.check_memory(cache_bytes * ranks, dtype=dtype)
     elif is_cuda_build():
         check_driver(settings.model_name)
+
+
+_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""Largest ranks of an adapter that vLLM knows."""
+
+
+def adapter_of(settings: EngineSettings) -> AdapterFolder:
+    """The folder of a session's LoRA adapter."""
+    return AdapterFolder(Path(settings.adapter_path or ""), f"model {settings.model_name}")
+
+
+def adapter_arguments(settings: EngineSettings) -> dict[str, Any]:
+    """Arguments of vLLM for a session's LoRA adapter; nothing without one.
+
+    Raises:
+        IsocostError: it is not one, or its rank is too large for vLLM.
+    """
+    if settings.adapter_path is None:
+        return {}
+    adapter = adapter_of(settings)
+    adapter.check()
+    rank = adapter.rank()
+    largest = next((known for known in _RANKS if known >= rank), None)
+    if largest is None:
+        raise IsocostError(
+            f"the adapter has rank {rank}, and vLLM applies at most {_RANKS[-1]}",
+            where=adapter.where,
+            remedy="Merge it into the model with PEFT, and give the merged folder as the model.",
+        )
+    return {"enable_lora": True, "max_loras": 1, "max_lora_rank": largest}
+
+
+def described_adapter(settings: EngineSettings) -> dict[str, Any]:
+    """What is recorded about a session's LoRA adapter; nothing without one."""
+    if settings.adapter_path is None:
+        return {}
+    adapter = adapter_of(settings)
+    return {"adapter": {"sha256": adapter.sha256(), "parameters": adapter.parameters()}}
 
 
 def is_cpu_build() -> bool:

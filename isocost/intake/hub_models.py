@@ -18,13 +18,14 @@ from isocost.capabilities import capabilities_of
 from isocost.costs.book import CARDS_VERSION
 from isocost.costs.hf_config import model_card_from_hf_config
 from isocost.costs.model_cards import ModelCard
+from isocost.engines.adapter_folder import FILES, AdapterFolder
 from isocost.errors import IsocostError
 from isocost.hub import HubFault, Repository, resolve
 from isocost.plain_files import load_plain
-from isocost.sweep import ModelVariant, SweepSpec, hub_repository, is_hub_id
+from isocost.sweep import ModelVariant, SweepSpec, hub_repository, is_hub_id, model_folder
 from isocost.sweep.models import counted_card_name
 from isocost.sweep.source import Key
-from isocost.sweep.spec import ModelEntry, VariantEntry, WeightsEntry
+from isocost.sweep.spec import AdapterEntry, ModelEntry, VariantEntry, WeightsEntry
 
 CARDS = Path("cards") / "hub"
 """Folder of counted cards under a data root; the user's own cards override them."""
@@ -67,12 +68,21 @@ def resolved_models(spec: SweepSpec) -> SweepSpec:
 
 
 def _refuse_commit(spec: SweepSpec, key: Key, stated: WeightsEntry | VariantEntry) -> None:
-    if stated.commit is not None:
-        raise IsocostError(
-            "the commit is what the revision is resolved to",
-            where=spec.source.where(*key, "commit"),
-            remedy="Give a commit under revision.",
-        )
+    adapter = stated.adapter
+    for name in ("sha256", "parameters"):
+        if adapter is not None and getattr(adapter, name) is not None:
+            raise IsocostError(
+                f"{name} is read from the adapter",
+                where=spec.source.where(*key, "adapter", name),
+                remedy="Remove it.",
+            )
+    for place, named in ((key, stated), ((*key, "adapter"), adapter)):
+        if named is not None and named.commit is not None:
+            raise IsocostError(
+                "the commit is what the revision is resolved to",
+                where=spec.source.where(*place, "commit"),
+                remedy="Give a commit under revision.",
+            )
 
 
 def _entry(spec: SweepSpec, index: int, entry: ModelEntry) -> ModelEntry:
@@ -88,9 +98,12 @@ def _entry(spec: SweepSpec, index: int, entry: ModelEntry) -> ModelEntry:
 
 
 def _resolved(spec: SweepSpec, key: Key, entry: WeightsEntry) -> dict[str, Any]:
-    """What the names of a model mean: its commit, and a card if it states none."""
+    """What the names of a model mean: its commit, a card if it states none, and its adapter."""
+    adapter = (
+        {} if entry.adapter is None else {"adapter": _resolved_adapter(spec, key, entry.adapter)}
+    )
     if not is_hub_id(entry.path):
-        return {}
+        return adapter
     try:
         repository = resolve("model", entry.path, entry.revision)
         counted = _counted(repository, entry.dtype, entry.quantization)
@@ -101,7 +114,42 @@ def _resolved(spec: SweepSpec, key: Key, entry: WeightsEntry) -> dict[str, Any]:
             fault.what, where=spec.source.where(*key, named), remedy=f"{fault.remedy}{hint}"
         ) from None
     card = entry.card or (None if counted is None else counted.name)
-    return {"commit": repository.commit, "card": card}
+    return {"commit": repository.commit, "card": card, **adapter}
+
+
+def _resolved_adapter(spec: SweepSpec, key: Key, entry: AdapterEntry) -> AdapterEntry:
+    """An adapter with its commit, or the hash of its content, and the number of its weights.
+
+    Raises:
+        IsocostError: there is none, or it is of another kind than vLLM applies.
+    """
+    where = spec.source.where(*key, "adapter")
+    if not is_hub_id(entry.path):
+        if entry.revision is not None:
+            raise IsocostError(
+                f"a revision is stated, and {entry.path} is a folder",
+                where=where,
+                remedy="Remove the revision: the folder's content counts.",
+            )
+        folder = AdapterFolder(model_folder(entry.path), where)
+        folder.check()
+        return entry.model_copy(
+            update={"sha256": folder.sha256(), "parameters": folder.parameters()}
+        )
+    try:
+        repository = resolve("model", entry.path, entry.revision)
+        lacking = next((name for name in FILES if name not in repository.sizes()), None)
+        if lacking is not None:
+            raise IsocostError(
+                f"{entry.path} has no {lacking}",
+                where=where,
+                remedy="Give a repository with a LoRA adapter in PEFT's format.",
+            )
+        folder = AdapterFolder(repository.fetch_all(FILES), where)
+    except HubFault as fault:
+        raise IsocostError(fault.what, where=where, remedy=fault.remedy) from None
+    folder.check()
+    return entry.model_copy(update={"commit": repository.commit, "parameters": folder.parameters()})
 
 
 def _counted(

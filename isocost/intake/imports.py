@@ -128,7 +128,9 @@ def _checked(given: str) -> str:
         verifier = given_text(given)
     except ValueError as error:
         raise IsocostError(
-            str(error), where="--verifier", remedy="Quote it; nothing was imported"
+            str(error),
+            where="--verifier",
+            remedy="Write NAME, or {name: NAME, option: value}; nothing was imported",
         ) from None
     name, known = name_of(verifier), verifier_names()
     if name not in known:
@@ -136,10 +138,10 @@ def _checked(given: str) -> str:
             f"no verifier is called {name!r}",
             remedy=f"Use one of {', '.join((*known, LABELS))}; nothing was imported",
         )
-    for _, error in refuse_credentials(
-        options_of(verifier), remedy="Name its environment variable in api_key_variable."
-    ):
-        raise error
+    remedy = "Name its environment variable in api_key_variable; nothing was imported"
+    for key, error in refuse_credentials(options_of(verifier), remedy=remedy):
+        where = ".".join(map(str, ("--verifier", *key)))
+        raise IsocostError(error.what, where=where, remedy=remedy)
     try:
         check_options(verifier)
         check_import(verifier)

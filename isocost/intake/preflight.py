@@ -20,7 +20,8 @@ from isocost.payload.crew import naming
 from isocost.payload.preflight import check_context
 from isocost.payload.work import engine_settings, payload_options
 from isocost.registry import did_you_mean
-from isocost.sweep import SweepSpec, TaskSpec, load_sweep, plan_sessions
+from isocost.sweep import Session, SweepSpec, TaskSpec, load_sweep, plan_sessions
+from isocost.sweep.expand import model_variants
 from isocost.sweep.limits import check_models, machine_memory_bytes
 from isocost.sweep.models import SAMPLE
 from isocost.sweep.spec import TaskEntry
@@ -75,6 +76,11 @@ def check_options(spec: SweepSpec) -> None:
                     engine_class(partner.engine)(engine_settings(session, partner.seed, alias))
         except IsocostError as error:
             place = error.where or ""
+            if place.startswith("model."):
+                key = ("models", _index_of(spec, session), *place.split(".")[1:])
+                raise IsocostError(
+                    error.what, where=spec.source.where(*key), remedy=error.remedy
+                ) from None
             if " " in place or not place.startswith(("engine.", "partners.")):
                 raise
             raise IsocostError(
@@ -82,6 +88,15 @@ def check_options(spec: SweepSpec) -> None:
                 where=spec.source.where(*place.split(".")),
                 remedy=error.remedy,
             ) from None
+
+
+def _index_of(spec: SweepSpec, session: Session) -> int:
+    """The position in the sweep file of the model that a session's engine loads."""
+    return next(
+        index
+        for index, entry in enumerate(spec.models)
+        if session.engine.model.name in {variant.name for variant in model_variants(entry)}
+    )
 
 
 def resolved_tasks(spec: SweepSpec) -> SweepSpec:
@@ -156,6 +171,15 @@ def _check_templates(spec: SweepSpec, task: TaskSpec, problem: Problem) -> None:
                     " put a space inside them; `tasks` limits a prompt to some tasks."
                 ),
             )
+        for number, shot in enumerate(problem.shots):
+            lacking = missing_field(prompt.template, shot.fields)
+            if lacking is not None:
+                raise IsocostError(
+                    f"names {{{lacking}}}, which example {number + 1} of task {task.name} does not"
+                    " have",
+                    where=where,
+                    remedy="Add it to the example, or limit the prompt to other `tasks`.",
+                )
         doubled = names_field(prompt.template, "question") and any(
             name in fields and names_field(prompt.template, name) for name in ("stem", "choices")
         )

@@ -236,7 +236,7 @@ def _senseless(row: dict[str, Any]) -> list[str]:
     if output is not None and ids is not None and output != len(ids):
         notes.append(f"output_tokens is {output}, but there are {len(ids)} tokens")
         row["output_tokens"] = None
-    elif output == 0 and row.get("output_text"):
+    elif output == 0 and (row.get("output_text") or row.get("reasoning_text")):
         notes.append("output_tokens is 0, though there is text")
         row["output_tokens"] = None
     if (total := row.get("logprob_sum")) is not None and total > HIGHEST_LOGPROB * max(

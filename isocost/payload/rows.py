@@ -39,8 +39,6 @@ _SAME = (
     "prompt_tokens",
     "output_tokens",
     "cached_tokens",
-    "reasoning_text",
-    "reasoning_tokens",
     "arrival_unix_s",
     "queued_s",
     "scheduled_s",
@@ -48,6 +46,8 @@ _SAME = (
     "last_token_s",
     "num_preemptions",
     "num_retries",
+    "reasoning_text",
+    "reasoning_tokens",
 )
 
 

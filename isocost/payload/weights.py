@@ -7,10 +7,11 @@ Lives here: the step itself and what is said about it. Not here: the hub and its
 from __future__ import annotations
 
 from isocost.capabilities import capabilities_of
+from isocost.engines.adapter_folder import FILES, AdapterFolder
 from isocost.errors import IsocostError
-from isocost.hub import HubFault, Repository, model_files
+from isocost.hub import HubFault, Repository, model_files, repository_at
 from isocost.payload.progress import Reporter
-from isocost.sweep import hub_repository
+from isocost.sweep import Adapter, adapter_folder, hub_repository
 from isocost.sweep.models import EngineConfig
 
 _MIB = 2**20
@@ -21,11 +22,16 @@ def fetch_weights(engine: EngineConfig, reporter: Reporter) -> None:
 
     Does nothing for a local folder, or for an engine that loads no model.
 
+    A LoRA adapter is fetched, too, and a local one must be the one that was planned.
+
     Raises:
-        IsocostError: it cannot be fetched; names the model.
+        IsocostError: it cannot be fetched, or the adapter has changed; names the model.
     """
+    loads_model = capabilities_of(engine.engine).loads_model
+    if engine.model.adapter is not None and loads_model:
+        _fetch_adapter(engine.model.adapter, f"model {engine.model.name}")
     repository = hub_repository(engine.model)
-    if repository is None or not capabilities_of(engine.engine).loads_model:
+    if repository is None or not loads_model:
         return
     try:
         _fetch(repository, engine, reporter)
@@ -33,6 +39,23 @@ def fetch_weights(engine: EngineConfig, reporter: Reporter) -> None:
         raise IsocostError(
             fault.what, where=f"model {engine.model.name}", remedy=fault.remedy
         ) from None
+
+
+def _fetch_adapter(adapter: Adapter, where: str) -> None:
+    if adapter.commit is not None:
+        try:
+            repository_at("model", adapter.path, adapter.commit).fetch_all(FILES)
+        except HubFault as fault:
+            raise IsocostError(fault.what, where=where, remedy=fault.remedy) from None
+        return
+    folder = AdapterFolder(adapter_folder(adapter), where)
+    folder.check()
+    if adapter.sha256 is not None and folder.sha256() != adapter.sha256:
+        raise IsocostError(
+            f"the files of the adapter {folder.path} differ from those that were planned",
+            where=where,
+            remedy="Plan the sweep again for the new adapter, or restore the old one.",
+        )
 
 
 def _fetch(repository: Repository, engine: EngineConfig, reporter: Reporter) -> None:

@@ -18,7 +18,7 @@ from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex
 from isocost.methods import Asked as AskedOfMethod
 from isocost.methods import Call, Method, method_of
-from isocost.sweep import Point, Session, sample_id_of, weights_folder
+from isocost.sweep import Point, Session, adapter_folder, sample_id_of, weights_folder
 from isocost.sweep.models import SAMPLE, MethodSpec
 from isocost.tasks import (
     Problem,
@@ -178,7 +178,7 @@ def request_of(sample: Sample, *, per_request_seed: bool) -> Request:
         problem_id=sample.asked.problem.problem_id,
         prompt_hash=sample.asked.prompt_hash,
         sample_index=sample.sample_index,
-        stop=sample.asked.problem.stop,
+        stop=tuple(dict.fromkeys((*sample.asked.problem.stop, *sample.point.prompt.stop))),
     )
 
 
@@ -230,10 +230,11 @@ def method_request(sample: Sample, item: NumberedCall, *, per_request_seed: bool
         request_hash=item.request_hash,
         prefix=call.prefix,
         continuation=call.continuation,
-        stop=call.stop,
+        stop=call.stop or first.stop,
         choices=call.choices,
         steps=call.steps,
         partner=call.partner,
+        is_turn=not (call.prefix or call.continuation or call.stop or call.choices or call.steps),
     )
 
 
@@ -302,6 +303,7 @@ def engine_settings(session: Session, seed: int, partner: str | None = None) -> 
     """
     engine = session.engine if partner is None else session.partners[partner]
     loads_model = capabilities_of(engine.engine).loads_model
+    adapter = engine.model.adapter
     # The payload reads its options from the session's engine; a partner has none of them.
     ours = PAYLOAD_OPTIONS if partner is None else ()
     return EngineSettings(
@@ -320,4 +322,7 @@ def engine_settings(session: Session, seed: int, partner: str | None = None) -> 
         enforce_eager=engine.enforce_eager,
         logprobs_k=session.logprobs_k,
         options={k: v for k, v in engine.options.items() if k not in ours},
+        chat_template_kwargs=engine.model.chat_template_kwargs or {},
+        reasoning_parser=engine.model.reasoning_parser,
+        adapter_path=None if adapter is None else str(adapter_folder(adapter)),
     )

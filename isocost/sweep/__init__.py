@@ -8,6 +8,7 @@ expand), and the limits of machine and model (limits, paths). Not here: problems
 from isocost.sweep.expand import expand, plan_sessions
 from isocost.sweep.loader import load_sweep, sweep_from_text
 from isocost.sweep.models import (
+    Adapter,
     Budget,
     EngineConfig,
     ModelVariant,
@@ -23,10 +24,17 @@ from isocost.sweep.models import (
     session_from_json,
     session_json,
 )
-from isocost.sweep.paths import hub_repository, is_hub_id, model_folder, weights_folder
+from isocost.sweep.paths import (
+    adapter_folder,
+    hub_repository,
+    is_hub_id,
+    model_folder,
+    weights_folder,
+)
 from isocost.sweep.spec import SweepSpec
 
 __all__ = [
+    "Adapter",
     "Budget",
     "EngineConfig",
     "ModelVariant",
@@ -37,6 +45,7 @@ __all__ = [
     "Session",
     "SweepSpec",
     "TaskSpec",
+    "adapter_folder",
     "expand",
     "hub_repository",
     "is_hub_id",

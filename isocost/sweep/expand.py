@@ -191,9 +191,7 @@ def _points(spec: SweepSpec) -> Iterator[Point]:
         if prompt_entry.tasks is not None and task_entry.name not in prompt_entry.tasks:
             continue
         task = TaskSpec(**{key: getattr(task_entry, key) for key in TaskSpec.model_fields})
-        prompt = PromptSpec(
-            **{key: getattr(prompt_entry, key) for key in PromptSpec.model_fields},
-        )
+        prompt = PromptSpec(**{key: getattr(prompt_entry, key) for key in PromptSpec.model_fields})
         budgets = grid.max_tokens if prompt_entry.max_tokens is None else prompt_entry.max_tokens
         for drawn, max_tokens, seed, (method, aliases) in itertools.product(
             sampling, budgets, grid.seed, methods

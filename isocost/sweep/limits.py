@@ -22,7 +22,7 @@ from isocost.hub import model_files
 from isocost.registry import did_you_mean
 from isocost.sweep.expand import engine_configs, model_variants, partner_config, partners_of
 from isocost.sweep.models import EngineConfig
-from isocost.sweep.paths import CACHE_PREFIX, hub_repository, model_folder
+from isocost.sweep.paths import CACHE_PREFIX, hub_repository, is_gguf, model_folder
 from isocost.sweep.source import Key
 from isocost.sweep.spec import SweepSpec
 
@@ -116,6 +116,15 @@ def _folder(spec: SweepSpec, engine: EngineConfig, key: Key) -> Path:
     folder = model_folder(engine.model.path)
     if folder.is_dir():
         return folder
+    if is_gguf(engine.model.path):
+        raise IsocostError(
+            f"engine {engine.engine} does not load GGUF files",
+            where=spec.source.where(*key),
+            remedy=(
+                f"Convert it once with `python -m isocost.engines.prepare {engine.model.path}`, and"
+                f" give cache:{folder.stem}. Or serve it with llama.cpp, and use engine: openai."
+            ),
+        )
     neighbours = (
         [item.name for item in folder.parent.iterdir() if item.is_dir()]
         if folder.parent.is_dir()

@@ -24,7 +24,7 @@ from isocost.sweep.expand import expand, model_variants
 from isocost.sweep.models import MOST_NAME, SAMPLE
 from isocost.sweep.partners import check_partners
 from isocost.sweep.source import Key, Source, dotted, parse_yaml, read_yaml
-from isocost.sweep.spec import SweepSpec
+from isocost.sweep.spec import SweepSpec, VariantEntry, WeightsEntry
 
 MOST_SAMPLES = 100_000_000
 
@@ -72,6 +72,8 @@ def spec_of(value: Any, source: Source) -> SweepSpec:
     _check_engine(spec)
     _check_methods(spec)
     check_partners(spec)
+    _check_model_settings(spec)
+    _check_clients(spec)
     _check_power_source(spec)
     _check_budgets(spec)
     _check_samples(spec)
@@ -311,6 +313,61 @@ def _check_engine(spec: SweepSpec) -> None:
             where=spec.source.where("engine", "max_num_batched_tokens"),
             remedy="Raise max_num_batched_tokens or lower max_num_seqs.",
         )
+
+
+_NOT_APPLIED = {
+    "chat_template_kwargs": "Remove it.",
+    "reasoning_parser": "Remove it: a server separates reasoning by its own settings, and what it "
+    "sends separately is banked separately.",
+    "adapter": "Remove it: give `path` the name under which the server offers the adapter.",
+}
+
+
+def _check_model_settings(spec: SweepSpec) -> None:
+    """Refuse keys of a model that its engine would not apply."""
+    places: list[tuple[Key, WeightsEntry | VariantEntry, str]] = []
+    for index, entry in enumerate(spec.models):
+        places.append((("models", index), entry, spec.engine.engine))
+        places += [
+            (("models", index, "variants", number), variant, spec.engine.engine)
+            for number, variant in enumerate(entry.variants)
+        ]
+    places += [
+        (("partners", alias, "model"), partner.model, partner.engine.engine or spec.engine.engine)
+        for alias, partner in spec.partners.items()
+    ]
+    for key, stated, engine in places:
+        for name, remedy in _NOT_APPLIED.items():
+            if getattr(stated, name) is not None and name not in (
+                capabilities_of(engine).model_settings
+            ):
+                raise IsocostError(
+                    f"engine {engine} does not apply {name}",
+                    where=spec.source.where(*key, name),
+                    remedy=remedy,
+                )
+
+
+def _check_clients(spec: SweepSpec) -> None:
+    """Refuse arguments of a chat template for clients that ask a server by themselves.
+
+    A server that is started here has them as its default; the requests of clients to any other are
+    the clients' own.
+    """
+    if capabilities_of(spec.engine.engine).loads_model:
+        return
+    for index, entry in enumerate(spec.grid.method):
+        where = spec.source.where("grid", "method", index)
+        if "serves_http" not in method_of(entry.name, entry.parameters, where=where).needs:
+            continue
+        for number, model in enumerate(spec.models):
+            if any(weights.chat_template_kwargs for weights in model.weights()):
+                raise IsocostError(
+                    f"the clients of method {entry.name} send requests of their own, to which"
+                    " chat_template_kwargs are not added",
+                    where=spec.source.where("models", number),
+                    remedy="Send them from the client, or use engine: vllm_serve.",
+                )
 
 
 def _check_methods(spec: SweepSpec) -> None:

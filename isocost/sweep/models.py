@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
@@ -49,6 +50,10 @@ PowerSourceName = Name
 """The registered name of a power source, or "auto"; also checked when a sweep is read."""
 
 _NESTED = ("model", "options")
+StopTexts = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...],
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+]
 _QUESTIONS = ("{question}", "{stem}", "{prompt}")
 
 
@@ -58,6 +63,25 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
+class Adapter(Frozen):
+    """A LoRA adapter that is applied to a model's weights when it generates.
+
+    `path` is a local folder in PEFT's format, or the id of a repository on the Hub. `commit` is
+    what `revision` is resolved to; of a local folder, `sha256` is the hash of its files' contents.
+    `parameters` is the number of its weights, which cost FLOPs as long as it is not merged.
+    """
+
+    path: Annotated[str, Field(min_length=1)]
+    revision: str | None
+    commit: str | None
+    sha256: str | None
+    parameters: Count | None
+
+
+def _is_none(value: Any) -> bool:
+    return value is None
+
+
 class ModelVariant(Frozen):
     """One set of weights in one numeric form.
 
@@ -65,6 +89,10 @@ class ModelVariant(Frozen):
     a `commit`, it is the id of a repository on the Hub, and `revision` what the sweep asked for.
     For an engine that loads no model, it is the server's name for the model, and `dtype` may be
     unknown.
+
+    `chat_template_kwargs` are arguments of the model's chat template, `reasoning_parser` is vLLM's
+    name of what separates its reasoning from the answer, and `adapter` a LoRA adapter. Keys that a
+    model does not have are not written, so that its ids and files are as before they existed.
     """
 
     name: Name
@@ -73,13 +101,19 @@ class ModelVariant(Frozen):
     dtype: Dtype | None
     quantization: str | None
     card: str | None
-    commit: str | None = Field(exclude_if=lambda value: value is None)
-    """Not written for a model that has none, so that its ids and files are as before."""
+    commit: str | None = Field(exclude_if=_is_none)
+    chat_template_kwargs: dict[str, Any] | None = Field(exclude_if=_is_none)
+    reasoning_parser: Annotated[str, Field(min_length=1)] | None = Field(exclude_if=_is_none)
+    adapter: Adapter | None = Field(exclude_if=_is_none)
 
     @model_validator(mode="before")
     @classmethod
     def _read(cls, value: Any) -> Any:
-        return {"commit": None, **value} if isinstance(value, dict) else value
+        return {**dict.fromkeys(_LATER), **value} if isinstance(value, dict) else value
+
+
+_LATER = ("commit", "chat_template_kwargs", "reasoning_parser", "adapter")
+"""Keys of a model that older session files do not have."""
 
 
 class EngineConfig(Frozen):
@@ -136,14 +170,21 @@ class PromptSpec(Frozen):
     `template` contains the marker {question} exactly where the problem's text goes, or another
     marker that includes it: {stem} without the choices, {prompt} of a ready-made task.
     It may name further fields of its tasks; every other brace is literal. Without `chat` it is
-    sent as it is, without the model's chat template, and the model continues it.
+    sent as it is, without the model's chat template, and the model continues it. `stop` are texts
+    that end the answer and are not part of it; not written if there are none.
     """
 
     name: Name
     system: str | None
     template: Annotated[str, Field(min_length=1)]
+    stop: StopTexts = Field(exclude_if=lambda value: not value)
     chat: bool = Field(default=True, strict=True, exclude_if=lambda value: value)
     """Not written for a chat, so that its ids and files are as before."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, value: Any) -> Any:
+        return {"stop": (), **value} if isinstance(value, dict) else value
 
     @field_validator("template")
     @classmethod
@@ -320,8 +361,17 @@ def _as_resolved(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings without the revision that was asked for, if they have the commit that it meant.
 
     The commit says what was measured; a branch moves, and two names may mean one commit. A card
-    that was counted from the commit's own configuration follows from it, too.
+    that was counted from the commit's own configuration follows from it, too. A local adapter is
+    what its files contain, wherever they are.
     """
+    if adapter := settings.get("adapter"):
+        known = {key: value for key, value in adapter.items() if value is not None}
+        known.pop("parameters", None)  # follows from its content
+        if "commit" in known:
+            known.pop("revision", None)
+        if "sha256" in known:
+            known.pop("path")
+        settings = {**settings, "adapter": known}
     if settings.get("commit") is None:
         return settings
     left_out = {"revision"}

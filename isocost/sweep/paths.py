@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 
 from isocost.hub import Repository, repository_at
-from isocost.sweep.models import ModelVariant
+from isocost.sweep.models import Adapter, ModelVariant
 
 CACHE_PREFIX = "cache:"
 CACHE_VARIABLE = "ISOCOST_CACHE"
@@ -41,9 +41,14 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 def is_hub_id(path: str) -> bool:
     """Whether a model's `path` is read as the id of a repository on the Hub, OWNER/NAME.
 
-    A folder of this name, relative to the working directory, comes first.
+    A folder of this name, relative to the working directory, comes first; a GGUF file is none.
     """
-    return _HUB_ID.fullmatch(path) is not None and not Path(path).is_dir()
+    return _HUB_ID.fullmatch(path) is not None and not is_gguf(path) and not Path(path).is_dir()
+
+
+def is_gguf(path: str) -> bool:
+    """Whether a model's `path` names a GGUF file."""
+    return path.lower().endswith(".gguf")
 
 
 def hub_repository(model: ModelVariant) -> Repository | None:
@@ -58,6 +63,13 @@ def weights_folder(model: ModelVariant) -> Path:
     """
     repository = hub_repository(model)
     return model_folder(model.path) if repository is None else repository.folder
+
+
+def adapter_folder(adapter: Adapter) -> Path:
+    """The folder of a LoRA adapter; for one on the Hub in the Hub's cache. It need not exist."""
+    if adapter.commit is None:
+        return model_folder(adapter.path)
+    return repository_at("model", adapter.path, adapter.commit).folder
 
 
 def model_folder(path: str) -> Path:

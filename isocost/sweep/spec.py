@@ -6,6 +6,7 @@ Lives here: the types a sweep file is parsed into. Not here: reading and its err
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Annotated, Any
 
@@ -24,6 +25,7 @@ from isocost.sweep.models import (
     PromptSpec,
     Real,
     Seed,
+    StopTexts,
     Whole,
 )
 from isocost.sweep.replay import ReplayEntry
@@ -93,6 +95,42 @@ Methods = Annotated[
 ]
 
 
+class AdapterEntry(Frozen):
+    """A LoRA adapter; a path alone is one, too.
+
+    `commit`, `sha256` and `parameters` are not for the file: they are what it is resolved to.
+    """
+
+    path: Annotated[str, Field(min_length=1)]
+    revision: str | None = None
+    commit: str | None = None
+    sha256: str | None = None
+    parameters: Count | None = None
+
+
+def _adapter(value: Any) -> Any:
+    return {"path": value} if isinstance(value, str) else value
+
+
+AdapterKey = Annotated[AdapterEntry | None, BeforeValidator(_adapter)]
+
+
+def _arguments(value: Any) -> Any:
+    """Arguments of a chat template; what a JSON file could not hold is refused here."""
+    if value is None or value == {}:
+        return None
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        raise ValueError("must have values that JSON can express") from None
+    return value
+
+
+TemplateArguments = Annotated[
+    dict[Annotated[str, Field(min_length=1)], Any] | None, BeforeValidator(_arguments)
+]
+
+
 class WeightsEntry(Frozen):
     """Weights in one numeric form.
 
@@ -106,6 +144,9 @@ class WeightsEntry(Frozen):
     quantization: str | None = None
     card: str | None = None
     commit: str | None = None
+    chat_template_kwargs: TemplateArguments = None
+    reasoning_parser: Annotated[str, Field(min_length=1)] | None = None
+    adapter: AdapterKey = None
 
 
 class VariantEntry(Frozen):
@@ -118,6 +159,9 @@ class VariantEntry(Frozen):
     quantization: str | None = None
     card: str | None = None
     commit: str | None = None
+    chat_template_kwargs: TemplateArguments = None
+    reasoning_parser: Annotated[str, Field(min_length=1)] | None = None
+    adapter: AdapterKey = None
 
 
 class ModelEntry(WeightsEntry):
@@ -135,7 +179,7 @@ class ModelEntry(WeightsEntry):
             return (WeightsEntry(**own),)
         found = []
         for variant in self.variants:
-            stated = variant.model_dump(exclude_unset=True)
+            stated = {key: getattr(variant, key) for key in variant.model_fields_set}
             named: dict[str, Any] = {
                 "name": f"{self.name}-{variant.name}",
                 "path": variant.path or self.path,
@@ -208,6 +252,7 @@ class PromptEntry(PromptSpec):
     """
 
     system: str | None = None
+    stop: StopTexts = ()
     max_tokens: Counts | None = None
     tasks: Names | None = None
 

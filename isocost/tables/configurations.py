@@ -51,7 +51,9 @@ _NO_SETTINGS = frozenset(
         *_COUNTS,
     )
 )
-_JSON = frozenset({"task_config", "engine_options", "method_parameters", "partners"})
+_JSON = frozenset(
+    {"task_config", "engine_options", "method_parameters", "partners", "model_settings"}
+)
 _PREFIX = {"method_parameters": "method.", "partners": "partners."}
 _SPELT = {
     "max_tokens": "{} tokens",

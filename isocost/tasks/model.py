@@ -55,6 +55,19 @@ class TaskMistake(IsocostError):
 
 
 @dataclass(frozen=True, slots=True)
+class Shot:
+    """A worked example that is shown before a problem.
+
+    Attributes:
+        fields: what a prompt's template may name, the question included.
+        answer: what the model is shown as the reply.
+    """
+
+    fields: Mapping[str, str] = field(hash=False)
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """One problem of a task.
 
@@ -71,6 +84,7 @@ class Problem:
         fields: what else a prompt's template may name, by name; see `DERIVED_FIELDS`.
         stop: texts that end generation, if the task says so.
         messages: the whole prompt as a chat, for a task that makes chats; empty for the others.
+        shots: worked examples that are shown before it; part of its task, not of its id.
     """
 
     problem_id: str
@@ -83,6 +97,7 @@ class Problem:
     fields: Mapping[str, str] = field(default_factory=dict, hash=False)
     stop: tuple[str, ...] = ()
     messages: tuple[Mapping[str, str], ...] = field(default=(), hash=False)
+    shots: tuple[Shot, ...] = ()
 
     @property
     def context(self) -> str | None:
@@ -182,6 +197,10 @@ class TaskSource(Protocol):
 
     A source whose data can change under the same name also has `resolve(task)`: the task's `config`
     with what the name means now, such as `commit`; `config` with a `commit` is final.
+
+    A source that offers examples for few-shot prompts also has `example_changes(task, place)`: the
+    fields of the task that differ for its examples, for a checked setting `config.shots`. One with
+    `has_own_shots` gets the setting `n_shots` for the examples that it has itself.
     """
 
     name: str

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from isocost.hashing import sha256_hex
 from isocost.messages import PLAIN_TEXT
 from isocost.registry import did_you_mean
-from isocost.tasks.model import Problem, PromptLike, TaskMistake
+from isocost.tasks.model import Problem, PromptLike, Shot, TaskMistake
 
 OPTIONAL_FIELDS = ("stem", "choices", "context", "prompt", "tests")
 """Fields that only some tasks have. A template that names one needs a task that has it."""
@@ -27,7 +27,8 @@ def render_messages(prompt: PromptLike, problem: Problem) -> list[dict[str, str]
     """Messages for one problem: a chat, or the one text of a prompt that is none.
 
     The system text, if the prompt has one, then the template with the question in place of
-    {question} and the problem's other fields in place of their names.
+    {question} and the problem's other fields in place of their names. Worked examples come first,
+    each as a turn with the same template and its answer; in a plain text one after the other.
 
     Only these exact markers are replaced; other braces in template, question or field stay as they
     are.
@@ -50,8 +51,41 @@ def render_messages(prompt: PromptLike, problem: Problem) -> list[dict[str, str]
             remedy=did_you_mean(missing, values, kind="fields"),
         )
     messages = [] if prompt.system is None else [{"role": "system", "content": prompt.system}]
+    shown = [(_filled(prompt, shot, problem, n), shot.answer) for n, shot in _numbered(problem)]
     text = _MARKER.sub(lambda found: values.get(found[1], found[0]), prompt.template)
-    return [*messages, {"role": "user" if prompt.chat else PLAIN_TEXT, "content": text}]
+    if not prompt.chat:
+        before = "".join(f"{asked}{_gap(asked)}{answer}\n\n" for asked, answer in shown)
+        return [*messages, {"role": PLAIN_TEXT, "content": before + text}]
+    for asked, answer in shown:
+        messages.append({"role": "user", "content": asked})
+        messages.append({"role": "assistant", "content": answer})
+    return [*messages, {"role": "user", "content": text}]
+
+
+def _numbered(problem: Problem) -> enumerate[Shot]:
+    return enumerate(problem.shots, start=1)
+
+
+def _gap(text: str) -> str:
+    """What is between a prompt and its answer in one text."""
+    return "" if not text or text[-1].isspace() else " "
+
+
+def _filled(prompt: PromptLike, shot: Shot, problem: Problem, number: int) -> str:
+    """The template for a worked example.
+
+    Raises:
+        TaskMistake: it names a field that the example does not have.
+    """
+    lacking = missing_field(prompt.template, shot.fields)
+    if lacking is not None:
+        raise TaskMistake(
+            f"the template of prompt {prompt.name} names {{{lacking}}}, which example {number}"
+            f" of task {problem.task} does not have",
+            remedy="Add it to the example, or use another template.",
+            key=("config", "shots"),
+        )
+    return _MARKER.sub(lambda found: shot.fields.get(found[1], found[0]), prompt.template)
 
 
 def unsuited(prompt: PromptLike, problem: Problem) -> TaskMistake | None:
@@ -76,11 +110,6 @@ def missing_field(template: str, fields: Collection[str]) -> str | None:
     if set(fields) - {"question"}:
         return next((str(n) for n in _BARE.findall(template) if n not in fields), None)
     return None
-
-
-def bare_names(template: str) -> list[str]:
-    """Every {name} of a template that is not an argument of a TeX command."""
-    return [str(name) for name in _BARE.findall(template)]
 
 
 def names_field(template: str, name: str) -> bool:

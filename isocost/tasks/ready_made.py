@@ -53,6 +53,7 @@ class ReadyTask(ABC):
         verifier: how answers are graded.
         licence: licence of the data set, and of what else the prompt contains.
         follows: the paper or harness that the prompt and the scoring follow.
+        n_shots: worked examples that its convention shows.
         convention: raised when prompt, shots or references change, so that points change with them.
     """
 
@@ -66,6 +67,7 @@ class ReadyTask(ABC):
     verifier: ClassVar[str]
     licence: ClassVar[str]
     follows: ClassVar[str]
+    n_shots: ClassVar[int] = 0
     convention: ClassVar[int] = 1
 
     def rows(self, *, revision: str | None = None, commit: str | None = None) -> Rows:
@@ -86,11 +88,12 @@ class ReadyTask(ABC):
             TaskMistake: a value is missing or impossible.
         """
 
-    def shots(self, rows: Rows) -> Any:  # noqa: ARG002  (a hook)
-        """Worked examples from other rows of the same commit; None if the task has its own or none.
+    def shots(self, rows: Rows, count: int) -> Any:  # noqa: ARG002  (a hook)
+        """The first worked examples, its own or from other rows of the same commit; None for none.
 
         Args:
             rows: the task's rows.
+            count: how many, at most `n_shots`.
         """
         return None
 
@@ -100,7 +103,8 @@ class ReadyTask(ABC):
         Raises:
             TaskMistake: a row or a file is at fault.
         """
-        shots = self.shots(rows)
+        count = task.config.get("n_shots")
+        shots = self.shots(rows, self.n_shots if count is None else count)
         for where, row in rows.read({name: name for name in self.columns}):
             made = self.made(row, where, seed=task.seed, shots=shots)
             yield make_problem(

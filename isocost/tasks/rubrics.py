@@ -19,7 +19,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from isocost.credentials import url_credential
 from isocost.hashing import canonical_json, sha256_hex
 from isocost.tasks.model import Problem, Verdict
-from isocost.tasks.prompts import bare_names
 from isocost.tasks.thoughts import said
 from isocost.tasks.verdict_lines import ByScore, ByWord
 from isocost.verifier_settings import stated_value
@@ -48,12 +47,13 @@ Explain in at most three sentences, then end with a line that is exactly "VERDIC
 "VERDICT: INCORRECT"."""
 
 _OWN_KEYS = frozenset(["messages", "model", "n", "stream"])
-"""Keys of a request without which its reply is no answer to the rubric, or is not read."""
+"""Keys of a request without which its reply does not answer the rubric, or is not read."""
 _PAIR = {
     REFERENCE_FIRST: "Reference answer:\n{reference}\n\nSubmitted answer:\n{answer}",
     ANSWER_FIRST: "Submitted answer:\n{answer}\n\nReference answer:\n{reference}",
 }
-_MARKER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+_MARKER = re.compile(r"(?<![\w\\^$])\{([a-z][a-z0-9_]*)\}")
+"""A name in braces that is not an argument of a TeX command such as \\boxed{answer}."""
 
 
 class _Settings(BaseModel):
@@ -191,14 +191,14 @@ class JudgeSettings(_Settings):
 
     def orders(self) -> tuple[str, ...]:
         """The orders of reference and answer in which each judge is asked."""
-        if "{pair}" not in self.rubric:
+        if "pair" not in _MARKER.findall(self.rubric):
             return (AS_WRITTEN,)
         return (REFERENCE_FIRST, ANSWER_FIRST) if self.swap else (REFERENCE_FIRST,)
 
     def unknown_field(self, fields: Sequence[str]) -> str | None:
         """The first name in the rubric that is neither a marker nor one of these fields."""
         known = {*MARKERS, *fields}
-        return next((name for name in bare_names(self.rubric) if name not in known), None)
+        return next((name for name in _MARKER.findall(self.rubric) if name not in known), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,20 @@ def test_a_good_sweep_passes(place):
         ("reasoning_gym", "reasoning-gym", 6, "tasks[0].source", "Did you mean reasoning_gym"),
         ("verifier: numeric", "verifier: numbers", 12, "tasks[0].verifier", "Did you mean numeric"),
         ("min_words: 1", "min_word: 1", 9, "tasks[0].config.min_word", "Did you mean min_words"),
+        (
+            "dtype: float32",
+            "dtype: float32, reasoning_parser: qwen2",
+            2,
+            "models[0].reasoning_parser",
+            "Did you mean qwen3",
+        ),
+        (
+            "cache:small",
+            "folder/model.Q4.gguf",
+            2,
+            "models[0].path",
+            "isocost.engines.prepare folder/model.Q4.gguf",
+        ),
         ("cache:small", "cache:smal", 2, "models[0].path", "Did you mean small"),
         (
             "64 MiB}",

@@ -423,7 +423,18 @@ CALLS = Table(
             "answer did without it); NULL if it is.",
             allowed=("warmup", "superseded", "unfinished", "not_needed"),
         ),
-        Column("output_text", "string", "Generated text."),
+        Column("output_text", "string", "Generated text, without the reasoning in reasoning_text."),
+        Column(
+            "reasoning_text",
+            "string",
+            "Reasoning that a reasoning parser or the server separated; NULL if none was.",
+        ),
+        Column(
+            "reasoning_tokens",
+            "int64",
+            "Of output_tokens, those of the reasoning; NULL if none was separated, or if unknown.",
+            unit="tokens",
+        ),
         Column("finish_reason", "string", FINISH),
         Column("error", "string", "What went wrong; NULL when nothing did."),
         Column(
@@ -499,11 +510,22 @@ POINTS = Table(
             "string",
             "Card that FLOPs and memory traffic are computed from; NULL if none is named.",
         ),
+        Column(
+            "model_settings",
+            "json",
+            "Arguments of the model's chat template, its reasoning parser and its LoRA adapter, as"
+            " far as it has them, canonical JSON; NULL without any.",
+        ),
         Column("dtype", "string", "Number format of weights and activations."),
         Column("quantization", "string", "Quantization method; NULL for none."),
         columns.PROMPT,
         Column("prompt_system", "string", "System text; NULL for none."),
         Column("prompt_template", "string", "Template with {question} where the problem goes."),
+        Column(
+            "prompt_stop",
+            "json",
+            "Texts that end the answer, a JSON list; NULL without any.",
+        ),
         Column(
             "is_chat",
             "bool",

@@ -99,12 +99,16 @@ GENERATIONS = Table(
             "Seed of this request; NULL if the engine's own random stream was used (its seed is"
             " in the manifest).",
         ),
-        Column("output_text", "string", "Generated text without special tokens."),
+        Column(
+            "output_text",
+            "string",
+            "Generated text without special tokens, and without the reasoning in reasoning_text.",
+        ),
         Column(
             "reasoning_text",
             "string",
-            "Reasoning that the server sends apart from the text; NULL if it sends none, and in "
-            "older banks.",
+            "Reasoning that a reasoning parser or the server separated from the text; NULL if none "
+            "was separated, and in older banks.",
         ),
         Column(
             "output_token_ids",
@@ -131,14 +135,15 @@ GENERATIONS = Table(
         Column("prompt_tokens", "int64", "Tokens of the prompt.", unit="tokens"),
         Column("output_tokens", "int64", "Tokens generated and kept.", unit="tokens"),
         Column(
-            "cached_tokens", "int64", "Prompt tokens taken from the prefix cache.", unit="tokens"
-        ),
-        Column(
             "reasoning_tokens",
             "int64",
-            "Tokens of reasoning among output_tokens; NULL if the server does not count them, and "
-            "in older banks.",
+            "Of output_tokens, those of the reasoning; with the engine vllm including its markers, "
+            "otherwise as the server counts them. NULL if no reasoning was separated, if it is "
+            "unknown, and in older banks.",
             unit="tokens",
+        ),
+        Column(
+            "cached_tokens", "int64", "Prompt tokens taken from the prefix cache.", unit="tokens"
         ),
         Column(
             "logprob_sum", "float64", "Sum over tokens of ln p of the generated token.", unit="nats"

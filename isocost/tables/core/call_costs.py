@@ -255,6 +255,8 @@ def _cards(maker: _Maker, book: CardBook) -> tuple[Cards, dict[str, str]]:
     """The cards of one model in one run, and why those are lacking that are."""
     asked = maker.model
     model = book.model(asked.card) if asked is not None and asked.card else None
+    if model is not None and asked is not None and asked.adapter is not None:
+        model = model.with_adapter(asked.adapter.parameters or 0)
     card, why_no_device = _device_card(maker.device, book)
     named = _priced_by_token(maker, book)
     lacking = {} if model is not None else {"model": f"the {maker.whose} names no model card"}

@@ -14,7 +14,7 @@ import polars as pl
 from isocost.capabilities import Role, capabilities_of, engine_names
 from isocost.hashing import canonical_json
 from isocost.schema.frames import empty
-from isocost.sweep import EngineConfig, PlannedPoint, Point, Session
+from isocost.sweep import EngineConfig, ModelVariant, PlannedPoint, Point, Session
 from isocost.sweep.models import joined_names, partner_settings_of
 from isocost.tables.core.call_costs import RunLoad, run_loads
 from isocost.tables.core.engines import device_count, device_of, info_of, partners_of
@@ -91,11 +91,13 @@ def _point(item: PlannedPoint, session_id: str, counts: tuple[int, int]) -> dict
         "model_path": point.model.path,
         "model_revision": point.model.commit or point.model.revision,
         "model_card": point.model.card,
+        "model_settings": _model_settings(point.model),
         "dtype": point.model.dtype,
         "quantization": point.model.quantization,
         "prompt": point.prompt.name,
         "prompt_system": point.prompt.system,
         "prompt_template": point.prompt.template,
+        "prompt_stop": canonical_json(list(point.prompt.stop)) if point.prompt.stop else None,
         "is_chat": point.prompt.chat,
         **point.sampling.model_dump(),
         "max_tokens": point.budget.max_tokens,
@@ -110,6 +112,14 @@ def _point(item: PlannedPoint, session_id: str, counts: tuple[int, int]) -> dict
         "samples_valid": counts[1],
         "samples_missing": max(wanted - counts[0], 0),
     }
+
+
+def _model_settings(model: ModelVariant) -> str | None:
+    """Settings of a model that few models have; None without any."""
+    whole = model.model_dump(mode="json")
+    names = ("chat_template_kwargs", "reasoning_parser", "adapter")
+    found = {name: whole[name] for name in names if name in whole}
+    return canonical_json(found) if found else None
 
 
 def _partners(point: Point) -> str:

@@ -16,6 +16,7 @@ import polars as pl
 from isocost.aggregates import mean
 from isocost.costs import CardBook, device_usd, energy_cap_j, intelligence, request_seconds
 from isocost.costs.flops import attended_positions
+from isocost.costs.model_cards import ModelCard
 from isocost.costs.other_cards import DeviceCard
 from isocost.costs.roofline import weight_bytes
 from isocost.errors import IsocostError
@@ -356,6 +357,14 @@ def _utilisation(row: Row, part: pl.DataFrame, point: Row, session: Row, book: C
         return found | {"unknown_reason": error.what}
 
 
+def _model(point: Row, book: CardBook) -> ModelCard:
+    """The card of a point's model, with its LoRA adapter if it has one."""
+    card = book.model(str(point["model_card"]))
+    settings = json.loads(str(point.get("model_settings") or "{}"))
+    adapter = settings.get("adapter") or {}
+    return card.with_adapter(int(adapter.get("parameters") or 0))
+
+
 def _bandwidth(point: Row, device: DeviceCard, session: Row, book: CardBook) -> Row:
     """Bandwidth in use while decoding, from the mean decode batch.
 
@@ -371,7 +380,7 @@ def _bandwidth(point: Row, device: DeviceCard, session: Row, book: CardBook) -> 
         return {
             "unknown_reason": "the decode batch is unknown, or samples consist of several calls"
         }
-    model = book.model(str(point["model_card"]))
+    model = _model(point, book)
     prompt, output = (
         timed[c].to_numpy().astype(np.float64) for c in ("prompt_tokens", "output_tokens")
     )
@@ -419,7 +428,7 @@ def _roofline(
     )
     if devices != 1 or timed.is_empty():
         return {"unknown_reason": "the roofline is drawn for one device and one-call samples only"}
-    model = book.model(str(point["model_card"]))
+    model = _model(point, book)
     bound = request_seconds(
         model,
         device,

@@ -18,6 +18,8 @@ from isocost.tasks.hub_rows import Rows
 from isocost.tasks.model import Problem, TaskLike
 from isocost.tasks.ready_made import Made, ReadyTask, register_ready, text
 
+_BEFORE = "\n\nQ: "
+
 
 @cache
 def examples() -> dict[str, str]:
@@ -36,6 +38,7 @@ class Bbh(ReadyTask):
     split = "test"
     columns = ("input", "target")
     verifier = "exact"
+    n_shots = 3
     licence = "MIT; BIG-Bench Apache-2.0"
     follows = (
         "Suzgun et al. 2022 (arXiv:2210.09261): examples and prompts of its repository, which"
@@ -47,13 +50,14 @@ class Bbh(ReadyTask):
         for subset in examples():
             yield from super().problems(task, replace(rows, subset=subset))
 
-    def shots(self, rows: Rows) -> tuple[str, str]:
-        """Name, and description and examples, of a subset."""
-        return str(rows.subset), examples()[str(rows.subset)]
+    def shots(self, rows: Rows, count: int) -> tuple[str, str]:
+        """Name, and description and first examples, of a subset."""
+        parts = examples()[str(rows.subset)].split(_BEFORE)
+        return str(rows.subset), _BEFORE.join(parts[: 1 + count])
 
     def made(self, row: Row, where: str, *, seed: int, shots: Any) -> Made:
         """The target is the reference: an option's letter, a word, a number or a sequence."""
         subset, shown = shots
         question, target = text(row, "input", where), text(row, "target", where)
-        prompt = f"{shown}\n\nQ: {question}\nA: Let's think step by step."
+        prompt = f"{shown}{_BEFORE}{question}\nA: Let's think step by step."
         return Made(question, target, prompt, metadata={"subset": subset})

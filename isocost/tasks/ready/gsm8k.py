@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from isocost.hub.rows import Row
+from isocost.tasks.hub_rows import Rows
 from isocost.tasks.ready_made import Made, ReadyTask, register_ready, text, unexpected
 
 _SHOTS = (
@@ -73,15 +74,19 @@ class Gsm8k(ReadyTask):
     split = "test"
     columns = ("question", "answer")
     verifier = "numeric"
+    n_shots = len(_SHOTS)
     licence = "MIT; examples of Wei et al. 2022, CC BY 4.0"
     follows = (
         "Wei et al. 2022 (arXiv:2201.11903), as task gsm8k_cot of lm-evaluation-harness, version 3"
     )
+
+    def shots(self, rows: Rows, count: int) -> str:
+        """The first examples of the paper."""
+        return "".join(f"Q: {asked}\nA: {told}\n\n" for asked, told in _SHOTS[:count])
 
     def made(self, row: Row, where: str, *, seed: int, shots: Any) -> Made:
         """The number after the last #### is the reference."""
         question, answer = text(row, "question", where), text(row, "answer", where)
         if _MARK not in answer:
             raise unexpected(f"the answer has no final number after {_MARK}", where)
-        examples = "".join(f"Q: {asked}\nA: {told}\n\n" for asked, told in _SHOTS)
-        return Made(question, answer.rpartition(_MARK)[2].strip(), f"{examples}Q: {question}\nA:")
+        return Made(question, answer.rpartition(_MARK)[2].strip(), f"{shots}Q: {question}\nA:")

@@ -29,7 +29,6 @@ _INTRODUCTION = (
     " choice.\n"
 )
 _BEGINNING = "A: Let's think step by step. "
-_SHOTS = 5
 
 
 @register_ready
@@ -42,21 +41,22 @@ class MmluPro(ReadyTask):
     split = "test"
     columns = ("question", "options", "answer", "answer_index", "category")
     verifier = "multiple_choice"
+    n_shots = 5
     licence = "MIT"
     follows = (
         "Wang et al. 2024 (arXiv:2406.01574), as task mmlu_pro of lm-evaluation-harness,"
         " version 3.1"
     )
 
-    def shots(self, rows: Rows) -> dict[str, str]:
-        """The introduction and the first five examples of each subject."""
+    def shots(self, rows: Rows, count: int) -> dict[str, str]:
+        """The introduction and the first examples of each subject."""
         examples: dict[str, list[str]] = defaultdict(list)
         needed = {name: name for name in ("question", "options", "category", "cot_content")}
         for where, row in replace(rows, split="validation").read(needed):
             told = text(row, "cot_content", where).replace(_BEGINNING, "")
             examples[text(row, "category", where)].append(f"{_asked(row, where)} {told}\n\n")
         return {
-            category: _INTRODUCTION.replace("{category}", category) + "".join(parts[:_SHOTS])
+            category: _INTRODUCTION.replace("{category}", category) + "".join(parts[:count])
             for category, parts in examples.items()
         }
 

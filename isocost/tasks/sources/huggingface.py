@@ -24,6 +24,7 @@ from isocost.tasks.columns import (
 from isocost.tasks.hub_rows import Rows, first_rows
 from isocost.tasks.model import Problem, TaskLike, TaskMistake, make_problem
 from isocost.tasks.registry import register_source
+from isocost.tasks.shots import ANSWER_FIELD, example_keys
 from isocost.tasks.sourcing import check_flags, check_known, check_texts
 
 _PLACE = ("subset", "split", "revision", "files")
@@ -53,6 +54,28 @@ class HuggingFace:
         """The first distinct problems in the data set's order, or in an order that is drawn."""
         self._check_settings(task)
         return first_rows(task, _rows(task), self._problems(task))
+
+    def example_changes(self, task: TaskLike, place: Mapping[str, Any]) -> dict[str, Any]:
+        """Examples from another `split`, `subset` or `files`.
+
+        `answer` names the column of the worked answer.
+        """
+        example_keys(place, ("split", "subset", "files", "answer"), self.name)
+        columns = dict(task.config["columns"])
+        if "answer" in place:
+            columns[ANSWER_FIELD] = str(place["answer"])
+        elif "tests" in columns:
+            raise TaskMistake(
+                "examples need a worked answer: the references of this task are tests",
+                remedy="Name its column under shots.answer.",
+                key=("config", "shots"),
+            )
+        rows = {key: value for key, value in place.items() if key != "answer"}
+        dropped = ("files",) if {"split", "subset"} & set(rows) else ()
+        if "files" in rows:
+            dropped = ("split", "subset")
+        kept = {key: value for key, value in task.config.items() if key not in dropped}
+        return {"config": {**kept, **rows, "columns": columns}}
 
     def _check_settings(self, task: TaskLike) -> None:
         check_known(task, _KEYS, resolved=_RESOLVED)

@@ -12,12 +12,13 @@ need `reference: answer` (the verifier "numeric" understands its "#### 18").
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from isocost.tasks.model import Problem, TaskLike, TaskMistake, make_problem
 from isocost.tasks.registry import register_source
+from isocost.tasks.shots import example_keys
 from isocost.tasks.sourcing import check_known, first_distinct
 
 _KEYS = {"question": "question", "reference": "reference", "cluster": None, "context": None}
@@ -55,6 +56,14 @@ class JsonLines:
             named=task.dataset,
             if_none="Put one JSON object on each line.",
         )
+
+    def example_changes(self, task: TaskLike, place: Mapping[str, Any]) -> dict[str, Any]:
+        """Examples from another `file`; `answer` names the field of the worked answer."""
+        example_keys(place, ("file", "answer"), self.name)
+        config = dict(task.config)
+        if "answer" in place:
+            config["reference"] = str(place["answer"])
+        return {"dataset": str(place.get("file", task.dataset)), "config": config}
 
     def _rows(self, task: TaskLike) -> Iterator[Problem]:
         names = {**_KEYS, **self.fields, **task.config}

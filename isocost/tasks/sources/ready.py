@@ -1,7 +1,8 @@
 """Ready-made tasks by name: `dataset: gsm8k` is the data set, prompt and scoring of that name.
 
-Lives here: the settings of the source. `config` may have `revision`, and `shuffle` for an order of
-rows drawn from the task's seed. Not here: the tasks themselves (``isocost.tasks.ready``).
+Lives here: the settings of the source. `config` may have `revision`, `n_shots` for fewer of the
+task's own examples, and `shuffle` for an order of rows drawn from the task's seed. Not here: the
+tasks themselves (``isocost.tasks.ready``).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from isocost.tasks.ready_made import READY, ReadyTask
 from isocost.tasks.registry import register_source
 from isocost.tasks.sourcing import check_flags, check_known, check_texts
 
-_KEYS = ("revision", "shuffle")
+_KEYS = ("revision", "shuffle", "n_shots")
 _RESOLVED = ("commit", "convention")
 
 
@@ -23,6 +24,7 @@ class Ready:
     """The source "ready"."""
 
     name = "ready"
+    has_own_shots = True
 
     def resolve(self, task: TaskLike) -> dict[str, Any]:
         """The settings with the commit of the data set and the version of the convention."""
@@ -60,6 +62,13 @@ class Ready:
                 f"task {ready.name} is graded by {ready.verifier}, not {task.verifier}",
                 remedy=f"Set verifier to {ready.verifier}.",
                 key=("verifier",),
+            )
+        count = task.config.get("n_shots")
+        if count is not None and count > ready.n_shots:
+            raise TaskMistake(
+                f"task {ready.name} has {ready.n_shots} examples of its own",
+                remedy=f"Ask for at most {ready.n_shots}, or give your own under shots.examples.",
+                key=("config", "n_shots"),
             )
         planned = task.config.get("convention")
         if planned is not None and planned != ready.convention:

@@ -11,6 +11,7 @@ import dataclasses
 import importlib.util
 import sys
 import types
+from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
 from typing import Any
@@ -19,6 +20,7 @@ from isocost.hashing import canonical_json
 from isocost.registry import did_you_mean
 from isocost.tasks.model import Problem, TaskLike, TaskMistake, make_problem
 from isocost.tasks.registry import register_source
+from isocost.tasks.shots import example_keys
 
 _NEEDS_PYCOSAT = ("zebra_puzzles",)
 _DRAWS_PER_PROBLEM = 50
@@ -81,6 +83,19 @@ class ReasoningGym:
     """The source "reasoning_gym": `dataset` is one of its dataset names."""
 
     name = "reasoning_gym"
+
+    def example_changes(
+        self,
+        task: TaskLike,  # noqa: ARG002  (other sources need it)
+        place: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """Examples that are drawn with another `seed`."""
+        example_keys(place, ("seed",), self.name)
+        if type(place.get("seed")) is not int or place["seed"] < 0:
+            raise TaskMistake(
+                "must be a whole number", remedy="Give a seed.", key=("config", "shots", "seed")
+            )
+        return {"seed": place["seed"]}
 
     def check(self, task: TaskLike) -> None:
         """Check dataset name, config keys and values."""

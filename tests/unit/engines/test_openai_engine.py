@@ -290,3 +290,19 @@ def test_what_the_server_says_of_itself_is_recorded_and_no_package_here_is_its_v
 def test_wrong_options_are_refused(server, options):
     with pytest.raises(IsocostError, match=r"engine\.options"):
         engine(server, **options)
+
+
+def test_arguments_of_the_chat_template_are_sent_once(server):
+    from dataclasses import replace
+
+    told = {"enable_thinking": False}
+    made = engine(server, extra_body={"x": 1})
+    ask(OpenAiEngine(replace(made._settings, chat_template_kwargs=told)))
+    body = server.bodies[0][1]
+    assert (body["chat_template_kwargs"], body["x"]) == (told, 1)
+    for options, said in (
+        ({"extra_body": {"chat_template_kwargs": {}}}, "stated twice"),
+        ({"api": "completions"}, "has no chat template"),
+    ):
+        with pytest.raises(IsocostError, match=said):
+            OpenAiEngine(replace(engine(server, **options)._settings, chat_template_kwargs=told))

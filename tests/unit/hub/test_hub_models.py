@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import adapters
 import pytest
 from hub_repos import TOKEN
 
@@ -277,3 +278,58 @@ def test_a_servers_name_for_its_model_is_no_id_on_the_hub(hub, sweep):
     (session,) = plan_sessions(preflight(path))
     assert (session.engine.model.path, session.engine.model.commit) == ("org/none", None)
     assert hub.requests == []
+
+
+def adapted(sweep, adapter: str, **given) -> Path:
+    return sweep(more=f"    adapter: {adapter}\n", **given)
+
+
+def point_of(file: Path):
+    return expand(preflight(file))[0].point
+
+
+def test_an_adapter_on_the_hub_is_its_commit(sweep, hub):
+    hub.add("model", "org/adapter", adapters.files())
+    bare = point_of(sweep())
+    first = point_of(adapted(sweep, "org/adapter"))
+    found = first.model.adapter
+    assert first.point_id != bare.point_id and len(found.commit) == 40
+    assert (found.sha256, found.parameters) == (None, 1792)
+    same = point_of(adapted(sweep, f"{{path: org/adapter, revision: {found.commit}}}"))
+    assert same.point_id == first.point_id
+    hub.add("model", "org/adapter", adapters.files(fill=b"\1\1\1\1"))
+    assert point_of(adapted(sweep, "org/adapter")).point_id != first.point_id
+    assert point_of(adapted(sweep, f"{{path: org/adapter, revision: {found.commit}}}")) == same
+
+
+def test_a_local_adapter_is_its_content_wherever_it_is(sweep, tmp_path):
+    one = adapters.write(tmp_path / "one", adapters.files())
+    two = adapters.write(tmp_path / "two", adapters.files())
+    first = point_of(adapted(sweep, str(one)))
+    assert point_of(adapted(sweep, str(two))).point_id == first.point_id
+    adapters.write(two, adapters.files(lora_alpha=1))
+    assert point_of(adapted(sweep, str(two))).point_id != first.point_id
+    (session,) = plan_sessions(preflight(adapted(sweep, str(one))))
+    assert engine_settings(session, 0).adapter_path == str(one)
+    with Reporter() as reporter:
+        fetch_weights(session.engine, reporter)
+        adapters.write(one, adapters.files(fill=b"\1\1\1\1"))
+        with pytest.raises(IsocostError, match="differ from those that were planned"):
+            fetch_weights(session.engine, reporter)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "said"),
+    [
+        ("org/missing", "no model org/missing"),
+        ("org/tiny", "org/tiny has no adapter_config.json"),
+        ("./missing", "adapter folder missing does not exist"),
+        ("{path: ./missing, revision: main}", "missing is a folder"),
+        ("{path: org/tiny, commit: abc}", "the commit is what the revision is resolved to"),
+        ("{path: org/tiny, sha256: abc}", "sha256 is read from the adapter"),
+    ],
+)
+def test_an_adapter_that_is_missing_is_refused_with_its_place(sweep, adapter, said):
+    with pytest.raises(IsocostError, match=said) as error:
+        preflight(adapted(sweep, adapter))
+    assert "models[0].adapter" in error.value.where

@@ -137,7 +137,7 @@ def test_every_mapped_field_but_the_reference_can_be_named(hub):
         "kind": "numbers",
     }
     template = "{kind}: {context} {stem} [{choices}] \\boxed{answer} {question"
-    prompt = type("Prompt", (), {"name": "p", "system": None, "template": template})
+    prompt = type("Prompt", (), {"name": "p", "system": None, "template": template, "chat": True})
     (message,) = render_messages(prompt, problem)
     assert message["content"] == (
         "numbers: Passage 2. Which number follows 2? [A. 2\nB. 3\nC. 4] \\boxed{answer} {question"
@@ -152,7 +152,11 @@ def test_a_text_of_a_problem_is_never_taken_for_a_marker(hub):
     )
     config = {"columns": {"question": "q", "reference": "r", "context": "c"}}
     (problem,) = load_problems(task(config, dataset="org/braces", n_problems=1))
-    prompt = type("Prompt", (), {"name": "p", "system": None, "template": "{context}|{question}"})
+    prompt = type(
+        "Prompt",
+        (),
+        {"name": "p", "system": None, "template": "{context}|{question}", "chat": True},
+    )
     assert render_messages(prompt, problem)[0]["content"] == "{question} {kind}|{context}?"
 
 
@@ -394,3 +398,28 @@ def test_tasks_of_other_sources_ask_no_hub(hub):
     )
     assert spec.tasks[0].config == {"problems": [{"question": "a", "reference": 1}]}
     assert hub.requests == []
+
+
+def test_examples_come_from_another_split_of_the_same_commit(hub):
+    config = {
+        **SUMS, "subset": "main", "split": "test", "n_shots": 2, "shots": {"split": "train"},
+    }  # fmt: skip
+    made = task(config=config, n_problems=3)
+    problems = load_problems(made)
+    assert [shot.fields["question"] for shot in problems[0].shots] == [
+        "What is 100 + 100?",
+        "What is 101 + 101?",
+    ]
+    assert problems[0].shots[0].answer == "#### 200"
+    same = {**config, "shots": {"split": "test", "answer": "level"}}
+    problems = load_problems(made.model_copy(update={"config": same}))
+    assert [shot.fields["question"] for shot in problems[0].shots] == [
+        "What is 3 + 3?",  # the first three are asked
+        "What is 4 + 4?",
+    ]
+    assert [shot.answer for shot in problems[0].shots] == ["0", "1"]
+    with pytest.raises(TaskMistake, match="validaton") as error:
+        load_problems(
+            made.model_copy(update={"config": {**config, "shots": {"split": "validaton"}}})
+        )
+    assert error.value.key == ("config", "shots")

@@ -237,7 +237,8 @@ def test_what_it_is_resolved_to_is_part_of_the_task(served):
     [
         ({"dataset": "gsm"}, "no ready-made task gsm. Did you mean gsm8k", ("dataset",)),
         ({"verifier": "exact"}, "is graded by numeric, not exact", ("verifier",)),
-        ({"config": {"shots": 3}}, "no setting shots", ("config", "shots")),
+        ({"config": {"shot": 3}}, "no setting shot", ("config", "shot")),
+        ({"config": {"shots": 3}}, "does not say where the examples", ("config", "shots")),
         ({"config": {"shuffle": "yes"}}, "must be true or false", ("config", "shuffle")),
         ({"config": {"revision": "v0"}}, "no revision v0", ("config", "revision")),
         ({"n_problems": 3}, "holds 2 different problems; 3 are requested", ("n_problems",)),
@@ -295,3 +296,30 @@ def test_the_command_lists_and_shows(served, capsys, tmp_path, monkeypatch):
 def test_money_and_thousands_as_the_math_data_set_writes_them(reference, reply):
     assert grade_text("symbolic", reference, reply, "stop").correct
     assert not grade_text("symbolic", reference, "ANSWER: $32$", "stop").correct
+
+
+def test_conventional_examples_stay_unless_fewer_or_others_are_asked_for(served):
+    whole = load_problems(task("gsm8k"))[0].fields["prompt"]
+    for count in (0, 3, 8):
+        (problem,) = load_problems(task("gsm8k", config={"n_shots": count}))
+        prompt = problem.fields["prompt"]
+        assert prompt.count("Q: ") == count + 1 and whole.endswith(f"Q: {problem.question}\nA:")
+        assert (prompt == whole) is (count == 8) and whole.startswith(
+            prompt[: prompt.rindex("Q: ")]
+        )
+        assert problem.shots == ()
+    (subject,) = load_problems(task("mmlu_pro", config={"n_shots": 2}))
+    assert subject.fields["prompt"].count("Question:\n") == 3
+    (hard,) = load_problems(task("bbh", config={"n_shots": 1}))
+    assert hard.fields["prompt"].count("\n\nQ: ") == 2
+    assert load_problems(task("bbh"))[0].fields["prompt"].count("\n\nQ: ") == 4
+    own = {"shots": {"examples": [{"question": "1 + 1?", "answer": "2"}]}}
+    (problem,) = load_problems(task("gsm8k", config=own))
+    assert problem.fields["prompt"] == f"Q: {problem.question}\nA:"
+    assert [(shot.fields["prompt"], shot.answer) for shot in problem.shots] == [("1 + 1?", "2")]
+    resolved = resolved_config(task("gsm8k", config=own))
+    assert resolved["shots"] == own["shots"] and "n_shots" not in resolved
+    with pytest.raises(TaskMistake, match="has 8 examples of its own"):
+        load_problems(task("gsm8k", config={"n_shots": 9}))
+    with pytest.raises(TaskMistake, match="has 0 examples of its own"):
+        load_problems(task("math_500", config={"n_shots": 1}))

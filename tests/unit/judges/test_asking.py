@@ -231,16 +231,17 @@ def test_a_torn_line_costs_that_judgement_alone(tmp_path: Path) -> None:
         pending.add(judgement("b"))
         raw = pending.path.read_bytes()
         pending.path.unlink()
-    for cut in (1, len(raw) // 2 + 3, len(raw) - 1, len(raw)):
-        folder = tmp_path / str(cut)
-        folder.mkdir()
-        (folder / "pending-0.jsonl").write_bytes(raw[:cut])
-        whole = set(read_judgements(folder))
-        assert whole == {"a", "b"} if cut >= len(raw) - 1 else whole <= {"a"}
-        with adding(folder):
-            pass  # the next run seals what was left
-        assert set(read_judgements(folder)) == whole
-        assert not list(folder.glob("pending-*"))
+    second = raw.index(b"\n") + 1
+    (tmp_path / "pending-0.jsonl").touch()
+    for cut in range(len(raw) + 1):
+        (tmp_path / "pending-0.jsonl").write_bytes(raw[:cut])
+        whole = ["a"] * (cut >= second - 1) + ["b"] * (cut >= len(raw) - 1)
+        assert list(read_judgements(tmp_path)) == whole, cut
+    changed = raw[: second + 40] + bytes([raw[second + 40] ^ 1]) + raw[second + 41 :]
+    (tmp_path / "pending-0.jsonl").write_bytes(changed)
+    with adding(tmp_path):
+        assert not list(tmp_path.glob("pending-*"))  # the next run seals what was left
+    assert list(read_judgements(tmp_path)) == ["a"]
 
 
 def test_a_changed_part_is_named_and_never_paid_for_again_silently(tmp_path: Path) -> None:

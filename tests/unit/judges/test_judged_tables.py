@@ -17,10 +17,14 @@ from scipy.special import logit
 
 from isocost.build import refresh
 from isocost.build.proof import verify_store
+from isocost.costs import load_book
 from isocost.errors import IsocostError
 from isocost.intake.plan import plan_sweep
 from isocost.judges import client
 from isocost.store import Store
+from isocost.tables.judges.agreement import build_judge_tables
+from isocost.tasks import make_problem
+from isocost.verifier_settings import stated_value
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "payload"))
 from scripted import ScriptedEngine
@@ -166,6 +170,33 @@ def test_nonsense_is_banked_and_is_not_a_verdict(tmp_path: Path) -> None:
     assert store.read("core_judgements")["output_text"].str.contains("both").all()
 
 
+def test_a_judgement_that_two_problems_share_is_paid_once(tmp_path: Path) -> None:
+    from isocost.judges.asking import Asker
+    from isocost.tables.core.grades import grade_samples
+    from isocost.tables.core.judged import Judges
+
+    with judging(says_equal) as server:
+        verifier = stated_value(judge(server, price="gpt-4o-mini"))
+        alike = [
+            make_problem("t", "1 + 1?", "2", verifier, fields={"context": text}) for text in "ab"
+        ]
+        samples = pl.DataFrame(
+            {
+                "problem_id": [each.problem_id for each in alike],
+                "output_text": ["2", "2"],
+                "finish_reason": ["stop", "stop"],
+            }
+        )
+        judges = Judges(Asker(tmp_path))
+        grade_samples(samples, {each.problem_id: each for each in alike}, judges=judges)
+        assert len(server.asked) == 1
+    frame = judges.frame("s", load_book())
+    assert sorted(frame["is_repeat"]) == [False, True]
+    row = build_judge_tables(frame)["out_judge_agreement"].row(0, named=True)
+    assert (row["n_answers"], row["n_judgements"], row["prompt_tokens"]) == (2, 1, 100)
+    assert row["cost_usd"] == pytest.approx(21e-6)
+
+
 def test_no_file_has_the_key(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("ISOCOST_TEST_KEY", KEY)
     store = Store(tmp_path / "data")
@@ -179,6 +210,11 @@ def test_no_file_has_the_key(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.delenv("ISOCOST_TEST_KEY")
     with pytest.raises(IsocostError, match="ISOCOST_TEST_KEY is not set"):
         bring_in(store, answers(3), judge(server, api_key_variable="ISOCOST_TEST_KEY"), "k")
+    with pytest.raises(IsocostError, match=r"--verifier\.api_key: api_key is a cred") as caught:
+        bring_in(store, answers(3), judge(server, api_key=KEY), "k")
+    assert KEY not in str(caught.value)
+    with pytest.raises(IsocostError, match="Write NAME, or"):
+        bring_in(store, answers(3), "{model: j}", "k")
     with pytest.raises(IsocostError, match=r"\{context\}"):
         bring_in(store, answers(3), judge(server, rubric="{context} {answer}"), "k")
 

@@ -20,6 +20,7 @@ from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex
 from isocost.payload.work import PAYLOAD_OPTIONS
 from isocost.sweep import (
+    Adapter,
     Budget,
     EngineConfig,
     ModelVariant,
@@ -142,6 +143,8 @@ CHANGED = {
     "engine": "vllm", "seed": 7, "max_model_len": 99, "kv_cache_bytes": 99, "max_num_seqs": 99, "max_num_batched_tokens": 9999,
     "block_size": 99, "enable_prefix_caching": False, "enforce_eager": True,
     "model.name": "z", "model.path": "z", "model.revision": "z", "model.dtype": "float16", "model.quantization": "z", "model.commit": "z", "model.card": "z",
+    "model.chat_template_kwargs": {"z": 1}, "model.reasoning_parser": "z",
+    "model.adapter": Adapter(path="z", revision=None, commit=None, sha256="z", parameters=9),
     "options.base_url": "http://z/v1", "options.api": "completions", "options.api_key_variable": "Z", "options.timeout_s": 9,
     "options.deadline_s": 9, "options.connect_s": 9, "options.first_token_s": 9, "options.patience_s": 9,
     "options.retries": 9, "options.extra_body": {"z": 1}, "options.in_flight": 9, "options.isolate_points": True, "options.clients": 9,
@@ -269,6 +272,10 @@ def test_a_server_needs_no_sizes_and_a_session_banked_under_an_old_id_stays_read
         ("path: pa", "path: pz"),
         ("seed: [0, 1]", "seed: [2, 1]"),
         ("dataset: d, n", "dataset: e, n"),
+        ("path: pa", "path: pa, chat_template_kwargs: {enable_thinking: false}"),
+        ("path: pa", "path: pa, reasoning_parser: qwen3"),
+        ("path: pa", "path: pa, adapter: some-folder"),
+        ('template: "{question}"', 'template: "{question}", stop: "Question:"'),
     ],
 )
 def test_every_part_of_the_configuration_is_in_the_id(spec, old, new):

@@ -309,3 +309,57 @@ def test_a_number_of_samples_that_nobody_can_mean_is_refused():
         match=r"line 16: samples_per_problem: the sweep asks for 2,000,000,000 samples",
     ):
         sweep_from_text(GOOD.replace("samples_per_problem: 4", "samples_per_problem: 1000000000"))
+
+
+@pytest.mark.parametrize(
+    ("engine", "key", "value", "applies"),
+    [
+        ("openai", "chat_template_kwargs", "{a: 1}", True),
+        ("openai", "reasoning_parser", "qwen3", False),
+        ("openai", "adapter", "folder", False),
+        ("vllm", "adapter", "folder", True),
+        ("vllm_serve", "reasoning_parser", "qwen3", True),
+    ],
+)
+def test_a_key_of_a_model_that_its_engine_would_ignore_is_refused(engine, key, value, applies):
+    text = GOOD.replace("path: pa", f"path: pa, {key}: {value}")
+    text = text.replace("engine:\n", f"engine:\n  engine: {engine}\n")
+    if applies:
+        assert getattr(sweep_from_text(text).models[0], key) is not None
+        return
+    with pytest.raises(IsocostError, match=f"engine {engine} does not apply {key}") as error:
+        sweep_from_text(text)
+    assert error.value.where.endswith(f"line 3: models[0].{key}")
+
+
+def test_a_variant_inherits_and_replaces_arguments_of_the_chat_template():
+    entry = (
+        "path: pa, chat_template_kwargs: {a: 1}, variants: "
+        "[{name: x}, {name: y, chat_template_kwargs: {b: 2}}, {name: z, chat_template_kwargs: {}}]"
+    )
+    spec = sweep_from_text(GOOD.replace("path: pa", entry))
+    made = [weights.chat_template_kwargs for weights in spec.models[0].weights()]
+    assert made == [{"a": 1}, {"b": 2}, None]
+    with pytest.raises(IsocostError, match="JSON can express"):
+        sweep_from_text(GOOD.replace("path: pa", "path: pa, chat_template_kwargs: {a: 2020-01-01}"))
+
+
+def test_stop_texts_are_a_text_or_a_list_and_never_empty():
+    for written, read in (('"Q:"', ("Q:",)), ('["Q:", "\\n\\n"]', ("Q:", "\n\n"))):
+        spec = sweep_from_text(
+            GOOD.replace("- name: direct", f"- name: direct\n    stop: {written}")
+        )
+        assert spec.prompts[0].stop == read
+    with pytest.raises(IsocostError, match="stop"):
+        sweep_from_text(GOOD.replace("- name: direct", '- name: direct\n    stop: [""]'))
+
+
+def test_arguments_of_a_template_are_refused_where_clients_would_not_send_them():
+    text = GOOD.replace("path: pa", "path: pa, chat_template_kwargs: {a: 1}").replace(
+        "  max_tokens: 16", "  max_tokens: 16\n  method: {name: external, command: run}"
+    )
+    served = text.replace("engine:\n", "engine:\n  engine: vllm_serve\n")
+    assert sweep_from_text(served).models[0].chat_template_kwargs == {"a": 1}
+    with pytest.raises(IsocostError, match="the clients of method external send requests") as error:
+        sweep_from_text(text.replace("engine:\n", "engine:\n  engine: openai\n"))
+    assert "models[0]" in error.value.where

@@ -12,7 +12,7 @@ from isocost.tables.configurations import configuration_names
 from isocost.tables.core.engines import SEVERAL_ENGINES, runs_of_several
 from isocost.tables.core.samples import UNLIKE, build_core
 from isocost.tables.core.speculation import build_speculation
-from isocost.tables.costs.efficiency import build_request_efficiency
+from isocost.tables.costs.efficiency import _model, build_request_efficiency
 from isocost.tables.energy.attribution import build_energy_attribution
 from isocost.tables.energy.windows import build_energy_windows
 from isocost.tasks import load_problems
@@ -142,6 +142,24 @@ def test_flops_are_those_of_the_model_that_made_the_call():
     calls = core["core_calls"].sort("call_id")
     assert calls["partner"].to_list() == [None, "large", None]
     assert calls["flops"].to_list() == pytest.approx([own, other, small["flops"]])
+
+
+def test_an_adapter_adds_two_flops_per_weight_and_processed_token():
+    text = SWEEP.replace("CARD", "qwen3-8b").replace("NAME", "big").replace("ENGINE", "seed: 1")
+    adapted = text.replace(
+        "card: qwen3-0.6b", "card: qwen3-0.6b, adapter: {path: x, parameters: 1792}"
+    )
+    [session] = plan_sessions(sweep_from_text(adapted))
+    _, both, small = built(session)
+    bare_both, bare_small = flops("qwen3-0.6b", 40, 16, 10), flops("qwen3-0.6b", 40, 16, 6)
+    assert small["flops"] == pytest.approx(bare_small + 2 * 1792 * (40 + 6 - 1 - 16), rel=1e-15)
+    own = bare_both + 2 * 1792 * (40 + 10 - 1 - 16)
+    # the partner has none
+    assert both["flops"] == pytest.approx(own + flops("qwen3-8b", 44, 0, 20), rel=1e-15)
+    [point] = built(session)[0]["core_points"].unique("point_id").to_dicts()
+    assert _model(point, load_book()).parameters_total == (
+        load_book().model("qwen3-0.6b").parameters_total + 1792
+    )
 
 
 def test_each_engine_has_its_own_decode_batch():

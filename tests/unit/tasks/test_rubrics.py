@@ -123,6 +123,9 @@ def test_a_rubric_is_filled_once_and_swapped_without_changing_its_labels() -> No
     assert first.index("Reference answer:") < first.index("Submitted answer:")
     assert second.index("Reference answer:") > second.index("Submitted answer:")
     assert sorted(first.split("\n\n")) == sorted(second.split("\n\n"))
+    tex = r"Put {question}{answer} in \boxed{answer}, x_{answer} or a^{answer}."
+    shown = filled(tex, "as_written", make_problem("t", "Q", "R", "judge"), "A")
+    assert shown == r"Put QA in \boxed{answer}, x_{answer} or a^{answer}."
     assert (
         filled('{context}: {answer} {"a": 1}', "as_written", problem(), "x") == 'sums: x {"a": 1}'
     )

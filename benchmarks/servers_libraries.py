@@ -1,8 +1,8 @@
-"""Processor time per request of HTTP libraries that read the streams of ``benchmarks.http``.
+"""Processor time per request of HTTP libraries that read the streams of ``benchmarks.servers``.
 
 aiohttp, httpx and httpx2 parse each event as JSON; openai makes its objects of it. All run on
 uvloop, each in a process of its own, in turn, against one server. This is what the choice in
-docs/decisions/0020-http-client.md rests on; the engine itself is measured in ``benchmarks.http``.
+docs/decisions/0020-http-client.md rests on; ``benchmarks.servers`` measures the engine itself.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import aiohttp
 import numpy as np
 import uvloop
 
-from benchmarks.http import IN_FLIGHT, PACE, REQUESTS, TOKENS, serving, share
 from benchmarks.paired import play, timed
+from benchmarks.servers import IN_FLIGHT, PACE, REQUESTS, TOKENS, serving, share
 from isocost.engines.sse import DataLines
 
 BODY = {
@@ -37,7 +37,7 @@ Ask = Callable[[], Awaitable[int]]
 
 def main() -> int:
     """Print what each library takes."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.http_libraries")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.servers_libraries")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -57,7 +57,7 @@ def main() -> int:
 
 def run(name: str, url: str) -> tuple[int, float, float]:
     """Tokens, wall and processor seconds of one library."""
-    words = [sys.executable, "-m", "benchmarks.http_libraries", "--one", name, url]
+    words = [sys.executable, "-m", "benchmarks.servers_libraries", "--one", name, url]
     said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     tokens, wall, cpu = json.loads(said)
     return tokens, wall, cpu

@@ -33,7 +33,7 @@ NOW = "now"
 
 def main() -> int:
     """Print the shares; 1 if this version's is above what is wanted."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.http", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.servers", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--pace", type=float, default=PACE, help="tokens per second and request")
     parser.add_argument("--before", metavar="REVISION", help="also measure this revision")
@@ -92,7 +92,7 @@ def measure(trees: dict[str, Path], pace: float, rounds: int) -> dict[str, Way]:
 def run(tree: Path, url: str) -> tuple[int, float, float]:
     """Tokens, wall and processor seconds of the engine in one tree."""
     size = {"in_flight": IN_FLIGHT, "tokens": TOKENS, "requests": REQUESTS, "top": TOP}
-    words = [sys.executable, "-c", (HERE / "http_client.py").read_text(), url, json.dumps(size)]
+    words = [sys.executable, "-c", (HERE / "servers_client.py").read_text(), url, json.dumps(size)]
     said = subprocess.run(words, cwd=tree, capture_output=True, text=True, check=True).stdout
     tokens, wall, cpu = json.loads(said)
     return tokens, wall, cpu
@@ -101,7 +101,7 @@ def run(tree: Path, url: str) -> tuple[int, float, float]:
 @contextmanager
 def serving(pace: float) -> Iterator[str]:
     """The base URL of a server in another process."""
-    words = [sys.executable, "-m", "benchmarks.http", "--serve", "--pace", str(pace)]
+    words = [sys.executable, "-m", "benchmarks.servers", "--serve", "--pace", str(pace)]
     with subprocess.Popen(words, cwd=HERE.parent, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:

@@ -1,7 +1,7 @@
 """Ask a server through the engine ``openai``: tokens, wall and processor seconds as JSON.
 
-Lives here: the process that ``benchmarks.http`` measures, which runs in the folder whose package it
-is to use. Not here: the server.
+Lives here: the process that ``benchmarks.servers`` measures, which runs in the folder whose package
+it is to use. Not here: the server.
 """
 
 from __future__ import annotations
