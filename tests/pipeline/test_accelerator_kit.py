@@ -99,7 +99,7 @@ def test_packed_carried_run_brought_back_and_refreshed(repo: Path, tmp_path: Pat
     (sweeps / "broken.yaml").write_text(BROKEN.format(model=model))
 
     module = "benchmarks.accelerator"
-    options = ["--cpu", "--piece-mb", 3, "--sweeps", sweeps, "--out", tmp_path / "kit"]
+    options = ["--cpu", "--piece-mb", 4, "--sweeps", sweeps, "--out", tmp_path / "kit"]
     said = there.run("pack", sys.executable, "-m", f"{module}.pack", *options, cwd=repo)
     assert there.code == 0 and "call 1 of 2 carries" in said, said
     shutil.rmtree(model)  # one session now lacks its model

@@ -77,7 +77,11 @@ def check_columns(rows: pl.DataFrame, max_tokens: int) -> None:
         )
         .all()
         .alias("times"),
-        ((pl.col("finish_reason") == "length") == (pl.col("output_tokens") == max_tokens))
+        pl.col("finish_reason").is_in(["length", "stop"]).all().alias("reasons"),
+        # A reply may also end by itself with the last token that it may have.
+        pl.when(pl.col("finish_reason") == "length")
+        .then(pl.col("output_tokens") == max_tokens)
+        .otherwise(pl.col("output_tokens") <= max_tokens)
         .all()
         .alias("length"),
     ).row(0, named=True)
