@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from isocost.tasks.ready_made import ReadyTask
 
 _SNIPPET = """tasks:
-  - {{name: {name}, source: ready, dataset: {name}, n_problems: 20, verifier: {verifier}}}
+  - {{name: {name}, source: ready, dataset: {name}, n_problems: 20, verifier: {verifier}{order}}}
 prompts:
   - {{name: conventional, template: "{{prompt}}"}}"""
 _HARNESS = "lm_eval"
@@ -105,7 +105,11 @@ def _lines(ready: ReadyTask) -> list[str]:
         f"  follows    {ready.follows}",
         f"  verifier   {ready.verifier}",
         "",
-        _SNIPPET.format(name=ready.name, verifier=ready.verifier),
+        _SNIPPET.format(
+            name=ready.name,
+            verifier=ready.verifier,
+            order=", config: {shuffle: true}" if ready.is_sorted else "",
+        ),
     ]
 
 

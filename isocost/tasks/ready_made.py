@@ -54,6 +54,7 @@ class ReadyTask(ABC):
         licence: licence of the data set, and of what else the prompt contains.
         follows: the paper or harness that the prompt and the scoring follow.
         n_shots: worked examples that its convention shows.
+        is_sorted: whether its rows are sorted by subject, so that the first ones are all alike.
         convention: raised when prompt, shots or references change, so that points change with them.
     """
 
@@ -68,6 +69,7 @@ class ReadyTask(ABC):
     licence: ClassVar[str]
     follows: ClassVar[str]
     n_shots: ClassVar[int] = 0
+    is_sorted: ClassVar[bool] = False
     convention: ClassVar[int] = 1
 
     def rows(self, *, revision: str | None = None, commit: str | None = None) -> Rows:

@@ -33,7 +33,8 @@ class Bbh(ReadyTask):
     """Three shots, each "Q: ... A: Let's think step by step. ... So the answer is X."."""
 
     name = "bbh"
-    title = "27 hard subsets of BIG-Bench, 3-shot chain of thought; sorted by subset: set shuffle"
+    title = "27 hard subsets of BIG-Bench, 3-shot chain of thought; sorted by subset"
+    is_sorted = True
     dataset = "SaylorTwift/bbh"
     split = "test"
     columns = ("input", "target")

@@ -37,6 +37,7 @@ class MmluPro(ReadyTask):
 
     name = "mmlu_pro"
     title = "fourteen subjects, up to ten choices, 5-shot chain of thought"
+    is_sorted = True
     dataset = "TIGER-Lab/MMLU-Pro"
     split = "test"
     columns = ("question", "options", "answer", "answer_index", "category")

@@ -323,3 +323,14 @@ def test_conventional_examples_stay_unless_fewer_or_others_are_asked_for(served)
         load_problems(task("gsm8k", config={"n_shots": 9}))
     with pytest.raises(TaskMistake, match="has 0 examples of its own"):
         load_problems(task("math_500", config={"n_shots": 1}))
+
+
+@pytest.mark.parametrize(
+    ("name", "is_sorted"), [("bbh", True), ("mmlu_pro", True), ("gsm8k", False)]
+)
+def test_the_lines_for_a_sweep_shuffle_what_is_sorted(name, is_sorted, capsys):
+    """Twenty problems from the top of a sorted data set are all of one subject."""
+    cli.main(["tasks", name])
+    said = capsys.readouterr().out
+    assert f"source: ready, dataset: {name}" in said
+    assert ("config: {shuffle: true}" in said) is is_sorted
