@@ -100,6 +100,15 @@ def test_bad_input_is_said_in_a_line(server, tmp_path, capsys, words, said):
     assert code == 2 and said in shown and len(shown.splitlines()) <= 2, shown
 
 
+# A shell starts what runs in the background with SIGINT ignored, and so is what that starts.
+AT_A_TERMINAL = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from isocost.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 @pytest.mark.parametrize("presses", [1, 2])
 def test_ctrl_c_ends_a_client_and_what_it_has_called_is_summed_up(server, tmp_path, presses):
     (tmp_path / "client.py").write_text(
@@ -117,7 +126,7 @@ def test_ctrl_c_ends_a_client_and_what_it_has_called_is_summed_up(server, tmp_pa
     calls = tmp_path / "calls.parquet"
     words = ["meter", "--base-url", server.url, "--calls", str(calls)]
     with subprocess.Popen(
-        [sys.executable, "-m", "isocost", *words, "--", sys.executable, tmp_path / "client.py"],
+        [sys.executable, "-c", AT_A_TERMINAL, *words, "--", sys.executable, tmp_path / "client.py"],
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
