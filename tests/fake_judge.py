@@ -18,6 +18,11 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Silence."""
 
+    def end_headers(self) -> None:
+        if self.server.retry_after is not None:
+            self.send_header("Retry-After", self.server.retry_after)
+        super().end_headers()
+
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with self.server.lock:
@@ -51,10 +56,11 @@ def judging(says: Callable[[dict[str, Any]], str | int | bytes]) -> Iterator[Thr
 
     Yields:
         The server: ``url`` is its interface, ``asked`` has the bodies, ``keys`` the headers with
-        the key.
+        the key; ``retry_after`` is a header of its replies, if set.
     """
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.says, server.asked, server.keys, server.lock = says, [], [], threading.Lock()
+    server.retry_after = None
     server.url = f"http://127.0.0.1:{server.server_port}/v1"
     thread = threading.Thread(
         target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True

@@ -13,18 +13,15 @@ the circuit. If the server is unreachable for longer than the patience, all requ
 from __future__ import annotations
 
 import asyncio
-import datetime
-import email.utils
 import random
-import re
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from isocost.retry_after import LONGEST_RETRY_AFTER_S
+
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 15.0
-LONGEST_RETRY_AFTER_S = 300.0
-"""Even if a server requests a longer pause, it is probed once in this time."""
 
 
 class GivenUp(Exception):
@@ -292,28 +289,3 @@ def backoff(failures: int, jitter: Callable[[], float] = random.random) -> float
     Doubling from half a second to fifteen, with the upper half randomised.
     """
     return min(FIRST_WAIT_S * 2.0 ** min(failures, 20), LONGEST_WAIT_S) * (0.5 + 0.5 * jitter())
-
-
-def retry_after(header: str | None, *, now_unix_s: float | None = None) -> float | None:
-    """Seconds that ``Retry-After`` requests (RFC 9110, 10.2.3), or None.
-
-    The header is a number of seconds or a date; None if it is neither.
-
-    Args:
-        header: the header's value.
-        now_unix_s: wall clock; the time of the call if None.
-
-    Returns:
-        From 0 to ``LONGEST_RETRY_AFTER_S``.
-    """
-    text = (header or "").strip()
-    if re.fullmatch(r"[0-9]{1,300}(?:\.[0-9]{1,9})?", text):
-        return min(float(text), LONGEST_RETRY_AFTER_S)
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-        at = (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
-    except (ValueError, TypeError, OverflowError, OSError, IndexError):
-        return None
-    return min(
-        max(at - (time.time() if now_unix_s is None else now_unix_s), 0.0), LONGEST_RETRY_AFTER_S
-    )

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 
 from isocost.credentials import redacted
-from isocost.engines.breaker import retry_after
+from isocost.retry_after import retry_after
 
 _AWAY = frozenset((408, 425, 429, 502, 503, 504, *range(520, 525), 529, 530))
 """Includes the codes of gateways whose upstream is down, slow or overloaded (520 to 530)."""

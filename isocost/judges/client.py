@@ -12,7 +12,7 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -20,6 +20,7 @@ import httpx
 from isocost.credentials import key_fault, redacted, without
 from isocost.hashing import canonical_json
 from isocost.judges.bank import Judgement
+from isocost.retry_after import retry_after
 from isocost.tasks.rubrics import JudgeModel, Request
 
 MOST_BYTES = 16 * 2**20
@@ -39,11 +40,13 @@ class Failure:
         reason: code.
         detail: in words, without the key.
         is_away: whether the server did not answer at all, as opposed to refusing one request.
+        wait_s: seconds that the server asks to wait before the next attempt; None without.
     """
 
     reason: str
     detail: str
     is_away: bool
+    wait_s: float | None = None
 
 
 class Client:
@@ -86,7 +89,7 @@ class Client:
             if isinstance(found, Failure):
                 if found.reason != AWAY or attempt == self._judge.retries:
                     return found  # what was rejected would be rejected again
-                await asyncio.sleep(wait)
+                await asyncio.sleep(max(wait, min(found.wait_s or 0.0, _LONGEST_WAIT_S)))
                 wait = min(2 * wait, _LONGEST_WAIT_S)
                 continue
             return _judgement(
@@ -118,7 +121,8 @@ class Client:
         shown = raw.decode("utf-8", "replace")
         if response.status_code in _BUSY:
             what = f"{url} answers HTTP {response.status_code}: {shown}"
-            return self._failure(AWAY, what, is_away=True)
+            failure = self._failure(AWAY, what, is_away=True)
+            return replace(failure, wait_s=retry_after(response.headers.get("Retry-After")))
         if response.status_code != 200:
             what = f"{url} rejects the request with HTTP {response.status_code}: {shown}"
             is_away = response.status_code in (401, 402, 403, 404)  # so it will every request

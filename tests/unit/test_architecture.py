@@ -29,6 +29,7 @@ GROUND = {
     "plain_files",
     "progress",
     "registry",
+    "retry_after",
     "schema",
     "seals",
     "sql",

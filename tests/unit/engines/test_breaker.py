@@ -16,13 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isocost.engines.breaker import (
-    LONGEST_RETRY_AFTER_S,
     LONGEST_WAIT_S,
     Breaker,
     GivenUp,
     backoff,
-    retry_after,
 )
+from isocost.retry_after import LONGEST_RETRY_AFTER_S, retry_after
 
 
 class Clock:

@@ -51,6 +51,22 @@ def echo(body: dict[str, Any]) -> str:
     return "about " + body["messages"][-1]["content"]
 
 
+def test_a_busy_judge_is_asked_again_when_it_wants_to_be(tmp_path: Path, monkeypatch) -> None:
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr(client.asyncio, "sleep", sleep)
+    for header, seconds in (("2", 2.0), ("9999", client._LONGEST_WAIT_S), ("soon", 0.0)):
+        with judging(lambda _: 429) as server:
+            server.retry_after = header
+            found = Asker(tmp_path).ask(requests(server.url, answers=1))
+            assert [one.reason for one in found.values()] == [client.AWAY]
+            assert len(server.asked) == 2
+        assert waited.pop() == seconds and not waited
+
+
 def test_what_was_said_is_never_asked_again(tmp_path: Path) -> None:
     with judging(echo) as server:
         asked = requests(server.url)
